@@ -1,0 +1,129 @@
+"""EngageError ─┬─ ConfigurationError          settings, files, keys: what an operator mends
+               ├─ InvalidRequest ── InvalidEvent ── PayloadTooLarge
+               ├─ Unauthorized ── Forbidden
+               ├─ NotFound
+               └─ Unavailable ─┬─ StoreUnavailable
+                               └─ Overloaded
+
+Every error says what was expected, what came, and where. On the wire all have one shape, built here:
+`{"error": {"code", "message", "field"?, "expected"?, "got"?, "hint"?}}`.
+"""
+
+import re
+from typing import Any, ClassVar
+
+import msgspec
+
+
+class EngageError(Exception):
+    """The root. `retry` says whether the same request can succeed later."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    retry: ClassVar[bool] = False
+
+    def __init__(
+        self, expected: str, got: str | None = None, *, field: str | None = None, hint: str | None = None
+    ) -> None:
+        self.expected = expected
+        self.got = got
+        self.field = field
+        self.hint = hint
+        super().__init__(self.message)
+
+    @property
+    def message(self) -> str:
+        """`Expected …, got … - at …`, as far as it is known."""
+        text = f"Expected {self.expected}"
+        if self.got is not None:
+            text += f", got {self.got}"
+        return f"{text} - at {self.field}" if self.field else text
+
+    def within(self, path: str) -> "EngageError":
+        """The same error with its field below `path`, e.g. an event's inside its batch."""
+        self.field = path + (self.field or "").removeprefix("$")
+        return self
+
+
+class ConfigurationError(EngageError):
+    code = "configuration_error"
+
+
+class InvalidRequest(EngageError):
+    status = 400
+    code = "invalid_request"
+
+
+class InvalidEvent(InvalidRequest):
+    code = "invalid_event"
+
+    @classmethod
+    def from_decoder(cls, error: Exception) -> "InvalidEvent":
+        """From what msgspec says of a body, e.g. ``Expected `str`, got `int` - at `$.event` ``."""
+        if isinstance(error, RecursionError):
+            return cls("JSON of reasonable depth", "a deeper one", field="$")
+        found = re.fullmatch(r"Expected (.+?)(?:, got (.+?))?(?: - at `(.+)`)?", str(error))
+        if found is None:
+            return cls("a JSON object in UTF-8", str(error), field="$")
+        return cls(found[1], found[2], field=found[3] or "$")
+
+
+class PayloadTooLarge(InvalidEvent):
+    status = 413
+    code = "payload_too_large"
+
+
+class Unauthorized(EngageError):
+    status = 401
+    code = "unauthorized"
+
+
+class Forbidden(Unauthorized):
+    status = 403
+    code = "forbidden"
+
+
+class NotFound(EngageError):
+    status = 404
+    code = "not_found"
+
+
+class Unavailable(EngageError):
+    """Passing: the client keeps what it has and sends it again."""
+
+    status = 429
+    code = "unavailable"
+    retry = True
+    retry_after: ClassVar[int] = 1
+
+    @property
+    def message(self) -> str:
+        return f"{self.expected}; nothing was stored, send it again after {self.retry_after} s"
+
+
+class StoreUnavailable(Unavailable):
+    code = "store_unavailable"
+
+
+class Overloaded(Unavailable):
+    code = "overloaded"
+
+
+def error_body(error: EngageError) -> bytes:
+    """`{"error": {…}}` as JSON bytes."""
+    said: dict[str, Any] = {"code": error.code, "message": error.message}
+    if not isinstance(error, Unavailable):
+        said |= {"expected": error.expected}
+    said |= {key: value for key in ("field", "got", "hint") if (value := getattr(error, key)) is not None}
+    return msgspec.json.encode({"error": said})
+
+
+def error_response(error: EngageError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Status, headers and body of the reply that reports `error`."""
+    body = error_body(error)
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    if isinstance(error, Unavailable):
+        headers.append((b"retry-after", b"%d" % error.retry_after))
+    if error.status == 401:
+        headers.append((b"www-authenticate", b'Basic realm="engage"'))
+    return error.status, headers, body
