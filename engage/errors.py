@@ -98,7 +98,7 @@ class Unavailable(EngageError):
 
     @property
     def message(self) -> str:
-        return f"{self.expected}; nothing was stored, send it again after {self.retry_after} s"
+        return f"{self.expected}: send the same again after {self.retry_after} s (its messageIds make it count once)"
 
 
 class StoreUnavailable(Unavailable):

@@ -1,0 +1,79 @@
+"""Who is asking: projects by write key or secret key, and proof of a user's identity."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Iterable
+
+from starlette.requests import Request
+
+from engage.errors import Forbidden, InvalidRequest, Unauthorized
+from engage.projects import Project
+
+
+def basic_user(authorization: bytes) -> str | None:
+    """The user name of a Basic authorization header, or the token of a Bearer one; None where there is neither."""
+    scheme, _, value = authorization.partition(b" ")
+    if scheme.lower() == b"bearer":
+        return value.strip().decode("latin-1")
+    if scheme.lower() != b"basic":
+        return None
+    try:
+        return base64.b64decode(value, validate=True).partition(b":")[0].decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+
+
+def user_hash(identity_secret: str, user_id: str) -> str:
+    """HMAC-SHA256 of the user id with the identity secret, hex: what a customer's backend gives to its page."""
+    return hmac.new(identity_secret.encode(), user_id.encode(), hashlib.sha256).hexdigest()
+
+
+def check_origin(project: Project, origin: bytes | None) -> None:
+    """Raises Forbidden for a page of an origin that the project does not allow."""
+    if origin is not None and project.allowed_origins and origin.decode("latin-1") not in project.allowed_origins:
+        raise Forbidden("one of the project's allowed origins", origin.decode("latin-1"), field="Origin")
+
+
+class Access:
+    """Finds the project of a request. Raises Unauthorized or Forbidden, naming what was expected."""
+
+    def __init__(self, projects: Iterable[Project]) -> None:
+        self.projects = tuple(projects)
+        self.by_write_key = {project.write_key: project for project in self.projects}
+
+    def public(self, request: Request, in_body: str | None = None) -> Project:
+        """By write key: Basic auth user name, body, or query."""
+        header = request.headers.get("authorization")
+        tried = (
+            basic_user(header.encode("latin-1")) if header else None,
+            in_body,
+            request.query_params.get("writeKey"),
+        )
+        for key in tried:
+            if key and (project := self.by_write_key.get(key)) is not None:
+                origin = request.headers.get("origin")
+                check_origin(project, origin.encode("latin-1") if origin else None)
+                return project
+        raise Unauthorized("a valid write key: Basic auth user name, `writeKey` in the body, or in the query")
+
+    def secret(self, request: Request) -> Project:
+        """By secret key: Basic auth user name or Bearer token; compared in constant time."""
+        given = (basic_user(request.headers.get("authorization", "").encode("latin-1")) or "").encode()
+        for project in self.projects:
+            if hmac.compare_digest(given, project.secret_key.encode()):
+                return project
+        raise Unauthorized("the project's secret key as Basic auth user name or Bearer token")
+
+    def persons(self, request: Request, project: Project) -> tuple[str, ...]:
+        """The persons named by `userId` (with `userHash`, once the identity secret is set) and `anonymousId`."""
+        query = request.query_params
+        user, anonymous = query.get("userId"), query.get("anonymousId")
+        if not user and not anonymous:
+            raise InvalidRequest("a userId or an anonymousId", "neither", field="userId")
+        if user and project.identity_secret:
+            proof = query.get("userHash", "")
+            if not hmac.compare_digest(proof.encode(), user_hash(project.identity_secret, user).encode()):
+                raise Forbidden("the HMAC-SHA256 of the userId with the identity secret, hex", proof, field="userHash")
+        return tuple(prefix + value for prefix, value in (("u:", user), ("a:", anonymous)) if value)

@@ -1,0 +1,137 @@
+"""The server API (secret key): what is in force, what is known of a user, and what was decided."""
+
+import asyncio
+import time
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from engage.access import Access
+from engage.errors import InvalidRequest, NotFound
+from engage.metrics import shard_stats
+from engage.public import json_response
+from engage.rulebooks import read_definitions
+from engage.stream import Hub
+from rules import Definitions, State, decode_state
+
+MAX_RECORDS: Final = 500
+MAX_WAIT: Final = 25.0
+_READ: Final = 200  # commits looked through at a time
+_KINDS: Final = ("rules", "messages", "segments", "articles")
+
+
+class Api:
+    """The routes below `/api/` and what they need."""
+
+    def __init__(self, access: Access, hub: Hub, client: Any, shards: int) -> None:
+        self._access = access
+        self._hub = hub
+        self._client = client
+        self._shards = shards
+
+    def routes(self) -> list[Route]:
+        return [
+            *(Route(f"/api/{kind}", self.definitions, methods=["GET"], name=kind) for kind in _KINDS),
+            *(Route(f"/api/{kind}/{{id}}", self.definition, methods=["GET"], name=kind) for kind in _KINDS),
+            Route("/api/users/{id}", self.user, methods=["GET"]),
+            Route("/api/users/{id}/history", self.history, methods=["GET"]),
+            Route("/api/stats", self.stats, methods=["GET"]),
+        ]
+
+    async def definitions(self, request: Request) -> Response:
+        version, found = await self._rulebook(request)
+        kind = request.url.path.split("/")[2]
+        return json_response({"version": version, kind: getattr(found, kind)})
+
+    async def definition(self, request: Request) -> Response:
+        _, found = await self._rulebook(request)
+        kind, wanted = request.url.path.split("/")[2], request.path_params["id"]
+        for document in getattr(found, kind):
+            if document.id == wanted:
+                return json_response(document)
+        raise NotFound(f"the id of one of the {kind}", wanted, field="id")
+
+    async def user(self, request: Request) -> Response:
+        project = self._access.secret(request).id
+        person, state = await self._person(project, request.path_params["id"])
+        return json_response({"id": request.path_params["id"], "person": person, "state": state})
+
+    async def history(self, request: Request) -> Response:
+        """Decisions for a user after a cursor; with `wait`, waits for the next one (long poll)."""
+        project = self._access.secret(request).id
+        limit = _number(request, "limit", 50, MAX_RECORDS)
+        wait = _number(request, "wait", 0, MAX_WAIT)
+        person = await self._known(project, request.path_params["id"])
+        cursor = request.query_params.get("after")
+        deadline = time.monotonic() + wait
+        while True:
+            records, cursor = await self._decisions(project, person, cursor, int(limit))
+            left = deadline - time.monotonic()
+            if records or left <= 0 or self._hub.closing:
+                return json_response({"records": records, "cursor": cursor})
+            await self._hub.decided(project, self._hub.shard_number(person), min(left, 1.0))
+
+    async def stats(self, request: Request) -> Response:
+        project = self._access.secret(request).id
+        found = await asyncio.gather(
+            *(shard_stats(self._client, self._hub.shard(project, number)) for number in range(self._shards))
+        )
+        names = sorted({name for stats in found for name in stats if not name.startswith("lag_")})
+        return json_response({"totals": {name: sum(stats.get(name, 0) for stats in found) for name in names}})
+
+    async def _rulebook(self, request: Request) -> tuple[int, Definitions]:
+        project = self._access.secret(request).id
+        return await read_definitions(self._client, project, -1) or (0, Definitions())
+
+    async def _known(self, project: str, name: str) -> str:
+        """The person a userId or anonymousId names; a user not heard of yet is taken for a userId."""
+        for person in (f"u:{name}", f"a:{name}"):
+            if await self._client.exists(self._hub.keys(project, person).state(person)):
+                return person
+        return f"u:{name}"
+
+    async def _person(self, project: str, name: str) -> tuple[str, State]:
+        person = await self._known(project, name)
+        blob = await self._client.get(self._hub.keys(project, person).state(person))
+        if blob is None:
+            raise NotFound("a userId or anonymousId that sent an event", name, field="id")
+        return person, decode_state(blob)
+
+    async def _decisions(
+        self, project: str, person: str, after: str | None, limit: int
+    ) -> tuple[list[dict[str, Any]], str]:
+        """Records behind the cursor, oldest first; without a cursor the newest `limit`."""
+        key = self._hub.keys(project, person).decisions
+        if after is not None and not _is_cursor(after):
+            raise InvalidRequest("a cursor of an earlier reply", after, field="after")
+        start = "-" if after is None else f"({after}"
+        records: list[dict[str, Any]] = []
+        while entries := await self._client.xrange(key, start, "+", count=_READ):
+            for entry, fields in entries:
+                after = entry.decode()
+                for decision in msgspec.json.decode(fields[b"d"]):
+                    if decision.pop("person") == person:
+                        records.append({"cursor": after, **decision})
+            start = f"({after}"
+            if len(entries) < _READ:
+                break
+        return records[-limit:], after or "0-0"
+
+
+def _is_cursor(text: str) -> bool:
+    ms, dash, sequence = text.partition("-")
+    return bool(dash) and ms.isdigit() and sequence.isdigit()
+
+
+def _number(request: Request, name: str, default: float, most: float) -> float:
+    text = request.query_params.get(name)
+    try:
+        value = default if text is None else float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= most:
+        raise InvalidRequest(f"a number from 0 to {most:g}", text, field=name)
+    return value

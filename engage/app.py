@@ -1,0 +1,176 @@
+"""The service: one Starlette application, and the server that runs it."""
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import redis.exceptions
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from engage.access import Access
+from engage.api import Api
+from engage.articles import Articles
+from engage.commit import GroupCommit
+from engage.errors import ConfigurationError, EngageError, InvalidRequest, NotFound
+from engage.ingest import ROUTES, Ingest
+from engage.logs import get_logger
+from engage.metrics import CONTENT_TYPE, Metrics
+from engage.projects import Project, load_projects
+from engage.public import Door, Public, engage_error, json_response
+from engage.sdk import SdkFiles
+from engage.settings import Settings
+from engage.shards import fixed_shards
+from engage.store import STORE_ERRORS, connect_async
+from engage.stream import Hub
+
+GRACE_SECONDS: Final = 5
+READY_SECONDS: Final = 1.0
+log = get_logger("engage.app")
+
+
+class Service:
+    """Everything one API process holds; `app` is its ASGI application."""
+
+    def __init__(self, settings: Settings, projects: list[Project]) -> None:
+        self._settings = settings
+        self._projects = projects
+        self._client = connect_async(settings.redis_url)
+        self._subscriber = connect_async(settings.redis_url, timeout=None)
+        self._metrics = Metrics()
+        self._commit_client = connect_async(settings.redis_url)
+        commit = GroupCommit(self._commit_client, self._metrics.observe_commit)
+        access = Access(projects)
+        self.hub = Hub(self._subscriber, self._client, [p.id for p in projects], settings.shards)
+        self._metrics.streams.set_function(lambda: self.hub.count)
+        self.ingest = Ingest(commit, projects, settings.shards, self._metrics.count)
+        public = Public(access, self.hub, self._client, settings.shards, Articles(self._client), SdkFiles())
+        api = Api(access, self.hub, self._client, settings.shards)
+        self.app = Starlette(
+            routes=[
+                *public.routes(),
+                *api.routes(),
+                Route("/healthz", self._healthz),
+                Route("/readyz", self._readyz),
+                Route("/metrics", self._metrics_page),
+            ],
+            middleware=[Middleware(_HotPath, ingest=self.ingest), Middleware(Door)],
+            exception_handlers={
+                EngageError: engage_error,
+                redis.exceptions.RedisError: engage_error,
+                OSError: engage_error,
+                HTTPException: _http_error,
+                Exception: _internal_error,
+            },
+            lifespan=self._lifespan,
+        )
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        checking = asyncio.create_task(self._check_shards())
+        self.hub.start()
+        yield
+        checking.cancel()
+        await self.hub.close()
+        for client in (self._client, self._subscriber, self._commit_client):
+            await client.aclose()
+
+    async def _check_shards(self) -> None:
+        """The number of shards must be the one the data was written with; waits for the store to ask."""
+        while True:
+            try:
+                for project in self._projects:
+                    await fixed_shards(self._client, project.id, self._settings.shards)
+                return
+            except STORE_ERRORS:
+                await asyncio.sleep(0.25)
+            except ConfigurationError as error:
+                log.critical(error.message, hint=error.hint)
+                sys.exit(1)
+
+    async def _healthz(self, request: Request) -> Response:
+        return json_response({"status": "ok"})
+
+    async def _readyz(self, request: Request) -> Response:
+        try:
+            started = time.monotonic()
+            await asyncio.wait_for(self._client.ping(), READY_SECONDS)
+        except (*STORE_ERRORS, TimeoutError) as error:
+            return json_response({"ready": False, "store": str(error) or "no answer"}, 503)
+        return json_response({"ready": True, "store": f"{(time.monotonic() - started) * 1000:.1f} ms"})
+
+    async def _metrics_page(self, request: Request) -> Response:
+        shards = [self.hub.shard(p.id, number) for p in self._projects for number in range(self._settings.shards)]
+        return Response(await self._metrics.exposition(self._client, shards), media_type=CONTENT_TYPE)
+
+
+class _HotPath:
+    """Takes the calls of the tracking API out before routing: they are nearly all there is."""
+
+    def __init__(self, app: ASGIApp, ingest: Ingest) -> None:
+        self._app = app
+        self._ingest = ingest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] in ROUTES and scope["method"] == "POST":
+            await self._ingest(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    """Starlette's own errors (no such path, wrong method) in the one shape."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    if status == 404:
+        return engage_error(request, NotFound("a path of the API", request.url.path))
+    wrong = InvalidRequest("another method" if status == 405 else "a valid request", request.method)
+    response = engage_error(request, wrong)
+    response.status_code = status
+    return response
+
+
+def _internal_error(request: Request, error: Exception) -> Response:
+    """A mistake of ours: logged whole by uvicorn, said without its text."""
+    return engage_error(request, EngageError("no failure of the service", hint="its log says more"))
+
+
+class _Server(uvicorn.Server):
+    """Ends the streams first: uvicorn waits for open responses, and a stream never ends by itself."""
+
+    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+        super().__init__(config)
+        self._hub = hub
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        await self._hub.close()
+        await super().shutdown(sockets)
+
+
+def run(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT."""
+    service = Service(settings, load_projects(settings))
+    config = uvicorn.Config(
+        service.app,
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        backlog=4_096,
+    )
+    _Server(config, service.hub).run()

@@ -1,0 +1,82 @@
+"""Group commit: all events waiting in this process go to the log in one pipeline, and each caller waits for its reply.
+
+One flush is under way at a time. Whatever arrives meanwhile makes up the next one, so the batch grows with the load and
+an idle service adds no wait. With `appendfsync always` the store replies only after its fsync.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from engage.errors import Overloaded, StoreUnavailable
+from engage.store import STORE_ERRORS
+from engage.wire import LogRecord, encode_records
+
+MAX_WAITING: Final = 50_000
+ENTRY_EVENTS: Final = 500  # one log entry holds at most this many events: the unit in which a decider commits
+
+
+class GroupCommit:
+    """Appends records to the shards' logs. `client` is an asyncio Redis client."""
+
+    def __init__(self, client: Any, observe: Callable[[int, float], None] = lambda events, seconds: None) -> None:
+        self._client = client
+        self._observe = observe
+        self._waiting: dict[str, list[LogRecord]] = {}
+        self._count = 0
+        self._flushed: asyncio.Future[None] | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    def add(self, log: str, record: LogRecord) -> None:
+        """Puts a record in line for the stream `log`; it is durable once `flushed()` has returned."""
+        waiting = self._waiting.get(log)
+        if waiting is None:
+            self._waiting[log] = [record]
+        else:
+            waiting.append(record)
+        self._count += 1
+
+    def check_room(self) -> None:
+        """Raises Overloaded while too many events wait for the store."""
+        if self._count >= MAX_WAITING:
+            raise Overloaded("more events wait for the store than this process may hold")
+
+    async def flushed(self) -> None:
+        """Waits until all that was added is on disk. Raises StoreUnavailable: then the outcome is unknown, and the
+        client sends its events again (their messageIds make them count once)."""
+        if self._flushed is None:
+            self._flushed = asyncio.get_running_loop().create_future()
+        flushed = self._flushed
+        if self._running is None:
+            self._running = asyncio.create_task(self._run())
+        # A client that hangs up must not cancel the future that its neighbours wait for.
+        await asyncio.shield(flushed)
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while self._flushed is not None:
+                waiting, flushed, count = self._waiting, self._flushed, self._count
+                self._waiting, self._flushed, self._count = {}, None, 0
+                started = loop.time()
+                try:
+                    await self._write(waiting)
+                except STORE_ERRORS as error:
+                    flushed.set_exception(StoreUnavailable(str(error)))
+                    flushed.exception()  # read, also where every waiter has hung up
+                except BaseException as error:
+                    flushed.set_exception(StoreUnavailable(repr(error)))
+                    flushed.exception()
+                    raise
+                else:
+                    flushed.set_result(None)
+                    self._observe(count, loop.time() - started)
+        finally:
+            self._running = None
+
+    async def _write(self, waiting: dict[str, list[LogRecord]]) -> None:
+        pipeline = self._client.pipeline(transaction=False)
+        for log, records in waiting.items():
+            for start in range(0, len(records), ENTRY_EVENTS):
+                pipeline.execute_command("XADD", log, "*", "e", encode_records(records[start : start + ENTRY_EVENTS]))
+        await pipeline.execute()

@@ -1,0 +1,91 @@
+"""Every Redis key of Engage: its name, its type, its life, and who writes it. `docs/keys.md` says the same at length.
+
+All keys of a shard carry one hash tag, so that a transaction on a shard stays in one slot of a cluster.
+"""
+
+import re
+from typing import Final
+
+from rules.ids import delivery_shard_hash, hash16
+
+_DELIVERY_ID: Final = re.compile(r"[0-9a-f]{32}")
+
+
+def shard_of(person: str, shards: int) -> int:
+    return hash16(person) % shards
+
+
+def shard_of_delivery(delivery_id: str, shards: int) -> int | None:
+    """The shard a delivery id names, None where the id is not one of ours."""
+    if _DELIVERY_ID.fullmatch(delivery_id) is None:
+        return None
+    return delivery_shard_hash(delivery_id) % shards
+
+
+class ShardKeys:
+    """The keys of one shard of one project.
+
+    | key | type | life | written by |
+    |---|---|---|---|
+    | log | stream, field `e`: JSON array of records | ENGAGE_LOG_RETENTION | engage (ingest) |
+    | lease | string: the owner's token | 3 s, renewed | worker (decider) |
+    | position | string: id of the last applied log entry | for ever | worker (decider), in the commit |
+    | state | string per person | for ever | worker (decider), in the commit |
+    | timers | sorted set: person → next due time, ms | until due | worker (decider), in the commit |
+    | seen | set per generation: hashed messageIds | two generations | worker (decider), in the commit |
+    | generation | hash: number, start and size of the `seen` in use | for ever | worker (decider), in the commit |
+    | outbox | stream, fields `k`, `d` | until drained | decider adds, delivery removes |
+    | inbox | stream per person, fields `i`, `d`, `x` | until claimed, expired, or 100 newer | delivery, claim, release |
+    | delivery | hash per delivery | 30 days | delivery, claim, release |
+    | decisions | stream, field `d`, capped | the newest 2,000 commits | worker (decider), in the commit |
+    | failed | stream, capped | the newest 1,000 | delivery |
+    | stats | hash of counters | for ever | decider (in the commit), delivery, claim |
+    | live | pub/sub channel | - | delivery, claim, decider |
+    """
+
+    __slots__ = ("decisions", "failed", "generation", "lease", "live", "log", "outbox", "position", "prefix", "stats", "timers")
+
+    def __init__(self, project: str, shard: int) -> None:
+        self.prefix = prefix = f"{{{project}.{shard}}}:"
+        self.log = prefix + "log"
+        self.lease = prefix + "lease"
+        self.position = prefix + "position"
+        self.timers = prefix + "timers"
+        self.outbox = prefix + "outbox"
+        self.decisions = prefix + "decisions"
+        self.generation = prefix + "generation"
+        self.failed = prefix + "failed"
+        self.stats = prefix + "stats"
+        self.live = prefix + "live"
+
+    def state(self, person: str) -> str:
+        return f"{self.prefix}state:{person}"
+
+    def inbox(self, person: str) -> str:
+        return f"{self.prefix}inbox:{person}"
+
+    def delivery(self, delivery_id: str) -> str:
+        return f"{self.prefix}delivery:{delivery_id}"
+
+    def seen(self, generation: int) -> str:
+        return f"{self.prefix}seen:{generation}"
+
+
+def rulebook(project: str) -> str:
+    """String: the number of the rulebook in force; also the channel on which a new one is announced."""
+    return f"{{{project}}}:rulebook"
+
+
+def rulebook_version(project: str, version: int) -> str:
+    """String: one immutable rulebook, JSON. Written by engage (definitions); the newest 10 are kept."""
+    return f"{{{project}}}:rulebook:{version}"
+
+
+def shards(project: str) -> str:
+    """String: how many shards the project has, set once."""
+    return f"{{{project}}}:shards"
+
+
+def deciders(project: str) -> str:
+    """Sorted set: decider process → last heartbeat, ms. Deciders share the shards by it."""
+    return f"{{{project}}}:deciders"

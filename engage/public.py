@@ -1,0 +1,221 @@
+"""The public wire beside ingest: the stream, the inbox, claim and release, articles, client settings, the snippet's files."""
+
+import asyncio
+import time
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from engage import inbox
+from engage.access import Access
+from engage.articles import Articles
+from engage.cors import cors_headers, preflight_headers
+from engage.errors import EngageError, InvalidRequest, NotFound, StoreUnavailable, error_response
+from engage.ingest import Receive, Scope, Send
+from engage.keys import ShardKeys, shard_of_delivery
+from engage.projects import Project
+from engage.sdk import SdkFiles
+from engage.store import STORE_ERRORS
+from engage.stream import Client, Hub, parse_cursor
+
+MAX_BODY: Final = 16 * 1024
+_SSE_HEADERS: Final = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class _ClaimBody(msgspec.Struct):
+    writeKey: str | None = None
+
+
+def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode(value), status, headers, "application/json")
+
+
+class Public:
+    """The routes of the public wire and what they need."""
+
+    def __init__(
+        self, access: Access, hub: Hub, client: Any, shards: int, articles: Articles, files: SdkFiles
+    ) -> None:
+        self._access = access
+        self._hub = hub
+        self._client = client
+        self._shards = shards
+        self._articles = articles
+        self._files = files
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/v1/stream", Stream(self._access, self._hub), methods=["GET"]),
+            Route("/v1/inbox", self.inbox, methods=["GET"]),
+            Route("/v1/deliveries/{delivery_id}/claim", self.claim, methods=["POST"]),
+            Route("/v1/deliveries/{delivery_id}/release", self.release, methods=["POST"]),
+            Route("/v1/articles/{article_id}", self.article, methods=["GET"]),
+            Route("/v1/projects/{write_key}/settings", self.settings, methods=["GET"]),
+            Route("/sdk/{name}", self.sdk, methods=["GET"]),
+        ]
+
+    async def inbox(self, request: Request) -> Response:
+        project = self._access.public(request)
+        now = time.time_ns() // 1_000_000
+        found = []
+        for person in self._access.persons(request, project):
+            found += await inbox.read_pending(self._client, self._hub.keys(project.id, person), person, None, now)
+        return json_response({"deliveries": [pending.delivery for pending in found]}, headers=_NO_STORE)
+
+    async def claim(self, request: Request) -> Response:
+        keys, delivery_id = await self._delivery(request)
+        claimed = await inbox.claim(self._client, keys, delivery_id, time.time_ns() // 1_000_000)
+        if claimed is None:
+            raise NotFound("the id of a delivery", delivery_id, field="delivery_id")
+        return json_response({"claimed": claimed})
+
+    async def release(self, request: Request) -> Response:
+        keys, delivery_id = await self._delivery(request)
+        released = await inbox.release(self._client, keys, delivery_id)
+        if released is None:
+            raise NotFound("the id of a delivery", delivery_id, field="delivery_id")
+        return json_response({"released": released})
+
+    async def article(self, request: Request) -> Response:
+        project = self._access.public(request)
+        article = await self._articles.find(
+            project.id, request.path_params["article_id"], request.query_params.get("locale")
+        )
+        return json_response(article, headers={"cache-control": "public, max-age=30"})
+
+    async def settings(self, request: Request) -> Response:
+        """What `@segment/analytics-next` loads before it sends anything."""
+        if request.path_params["write_key"] not in self._access.by_write_key:
+            raise NotFound("a write key", request.path_params["write_key"], field="writeKey")
+        key = request.path_params["write_key"]
+        return json_response(
+            {
+                "integrations": {"Segment.io": {"apiKey": key, "apiHost": f"{request.url.netloc}/v1",
+                                                "protocol": request.url.scheme}},
+                "plan": {"track": {"__default": {"enabled": True, "integrations": {}}}},
+                "remotePlugins": [],
+            }
+        )
+
+    async def sdk(self, request: Request) -> Response:
+        return self._files.response(request.path_params["name"], request.headers)
+
+    async def _delivery(self, request: Request) -> tuple[ShardKeys, str]:
+        project: Project = self._access.public(request, await _write_key(request))
+        delivery_id = request.path_params["delivery_id"]
+        shard = shard_of_delivery(delivery_id, self._shards)
+        if shard is None:
+            raise NotFound("the id of a delivery", delivery_id, field="delivery_id")
+        return self._hub.shard(project.id, shard), delivery_id
+
+
+_NO_STORE: Final = {"cache-control": "no-store"}
+
+
+async def _write_key(request: Request) -> str | None:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise InvalidRequest(f"a body of at most {MAX_BODY} bytes", "more", field="$")
+    if not body:
+        return None
+    try:
+        return msgspec.json.decode(body, type=_ClaimBody).writeKey
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise InvalidRequest("a JSON object", str(error), field="$") from None
+
+
+class Stream:
+    """`GET /v1/stream`: one user's deliveries as Server-Sent Events, as a plain ASGI callable."""
+
+    def __init__(self, access: Access, hub: Hub) -> None:
+        self._access = access
+        self._hub = hub
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        project = self._access.public(request)
+        persons = self._access.persons(request, project)
+        last = request.headers.get("last-event-id") or request.query_params.get("lastEventId")
+        client = Client(project.id, persons, parse_cursor(last, persons))
+        self._hub.open(client)
+        try:
+            # The inbox is read before the 200 goes out: a store that is away is a 429, not a broken stream.
+            first = await self._hub.next(client)
+            await send({"type": "http.response.start", "status": 200, "headers": _SSE_HEADERS})
+            await send(_body(b"retry: 1000\n: connected\n\n" + _events(first or [])))
+            await self._follow(client, receive, send)
+        finally:
+            self._hub.end(client)
+
+    async def _follow(self, client: Client, receive: Receive, send: Send) -> None:
+        gone = asyncio.ensure_future(_disconnected(receive, client))
+        try:
+            while (found := await self._hub.next(client)) is not None:
+                await send(_body(_events(found) if found else b": \n\n"))
+        except STORE_ERRORS:
+            pass  # the stream ends; the client comes back with its cursor
+        finally:
+            gone.cancel()
+        if not client.closed or self._hub.closing:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _disconnected(receive: Receive, client: Client) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    client.closed = True
+    client.wake.set()
+
+
+def _body(body: bytes) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": body, "more_body": True}
+
+
+def _events(found: list[tuple[str, bytes]]) -> bytes:
+    return b"".join(b"event: message\nid: " + cursor.encode() + b"\ndata: " + d + b"\n\n" for cursor, d in found)
+
+
+class Door:
+    """The outermost layer: preflights, CORS on replies, and every error in the one shape."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith(("/v1/", "/sdk/")):
+            await self._app(scope, receive, send)
+            return
+        origin = next((value for name, value in scope["headers"] if name == b"origin"), None)
+        if origin is None:
+            await self._app(scope, receive, send)
+            return
+        if scope["method"] == "OPTIONS":
+            await send({"type": "http.response.start", "status": 204, "headers": preflight_headers(origin)})
+            await send({"type": "http.response.body", "body": b""})
+            return
+
+        async def send_with_cors(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *cors_headers(origin)]
+            await send(message)
+
+        await self._app(scope, receive, send_with_cors)
+
+
+def engage_error(request: Request, error: Exception) -> Response:
+    """Starlette's handler for our errors and the store's."""
+    if not isinstance(error, EngageError):
+        error = StoreUnavailable(str(error))
+    status, headers, body = error_response(error)
+    response = Response(body, status)
+    response.raw_headers = headers
+    return response

@@ -1,0 +1,42 @@
+"""The snippet's files: the loader by its plain name, the rest hashed and immutable, compressed when they were built."""
+
+import mimetypes
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from starlette.responses import Response
+
+from engage.errors import NotFound
+
+BUILT: Final = Path(__file__).parent.parent / "sdk_js" / "dist"
+LOADER: Final = "engage.js"
+_ENCODINGS: Final = (("br", ".br"), ("gzip", ".gz"))
+_TYPES: Final = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
+
+
+class SdkFiles:
+    """Everything in the folder `built`, read once: a few small files."""
+
+    def __init__(self, built: Path = BUILT) -> None:
+        found = built.iterdir() if built.is_dir() else ()
+        self._files = {path.name: path.read_bytes() for path in found if path.is_file()}
+
+    def response(self, name: str, headers: Mapping[str, str]) -> Response:
+        """The file in the best encoding the client takes. Raises NotFound."""
+        if name not in self._files or name.endswith((".br", ".gz")):
+            hint = None if LOADER in self._files else "the snippet is not built: run `make setup`"
+            raise NotFound("a file of the snippet", name, field="name", hint=hint)
+        accepted = {part.partition(";")[0].strip() for part in headers.get("accept-encoding", "").split(",")}
+        reply = {
+            "content-type": _TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream",
+            # The loader keeps its name over releases, so it is asked for again; a hashed name never changes its content.
+            "cache-control": "public, max-age=300" if name == LOADER else "public, max-age=31536000, immutable",
+            "vary": "accept-encoding",
+            "access-control-allow-origin": "*",
+            "x-content-type-options": "nosniff",
+        }
+        for encoding, suffix in _ENCODINGS:
+            if encoding in accepted and name + suffix in self._files:
+                return Response(self._files[name + suffix], headers={**reply, "content-encoding": encoding})
+        return Response(self._files[name], headers=reply)

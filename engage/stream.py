@@ -1,0 +1,203 @@
+"""Server-Sent Events: one Redis subscription per process, any number of clients.
+
+A client's cursor names the last inbox entry it got of each of its persons (`<user entry>~<anonymous entry>`), so a
+reconnect with `Last-Event-ID` goes on without a gap. The inbox is the truth: whenever live notices may have been missed
+(a new subscription, a full buffer) it is read again from the cursor.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+from engage.inbox import Notice, read_pending
+from engage.keys import ShardKeys, shard_of
+from engage.logs import get_logger
+from engage.store import STORE_ERRORS
+
+HEARTBEAT_SECONDS: Final = 15.0
+BUFFER: Final = 100  # notices a slow client may have waiting; beyond it the client reads its inbox again
+_decode_notice = msgspec.json.Decoder(Notice).decode
+log = get_logger("engage.stream")
+
+
+class Client:
+    """One open stream: what waits for it, and the cursor of each person it listens for."""
+
+    __slots__ = ("closed", "cursors", "dirty", "persons", "project", "waiting", "wake")
+
+    def __init__(self, project: str, persons: tuple[str, ...], cursors: dict[str, str | None]) -> None:
+        self.project = project
+        self.persons = persons
+        self.cursors = cursors
+        self.waiting: list[tuple[str, str, bytes]] = []
+        self.dirty = True  # the inbox must be read
+        self.closed = False
+        self.wake = asyncio.Event()
+
+    def offer(self, person: str, entry: str, delivery: bytes) -> None:
+        if len(self.waiting) < BUFFER:
+            self.waiting.append((person, entry, delivery))
+        else:
+            self.dirty = True
+        self.wake.set()
+
+    def advance(self, person: str, entry: str) -> bool:
+        """Moves the cursor; False when the client has had this entry."""
+        last = self.cursors[person]
+        if last is not None and _order(entry) <= _order(last):
+            return False
+        self.cursors[person] = entry
+        return True
+
+    @property
+    def cursor(self) -> str:
+        return "~".join(self.cursors[person] or "" for person in self.persons)
+
+
+class Hub:
+    """Spreads the shards' live notices to the clients of this process."""
+
+    def __init__(self, subscriber: Any, client: Any, projects: Iterable[str], shards: int) -> None:
+        self._subscriber = subscriber
+        self._client = client
+        self._shards = shards
+        self._keys = {project: [ShardKeys(project, n) for n in range(shards)] for project in projects}
+        self._channels = {k.live.encode(): (p, n) for p, all_keys in self._keys.items() for n, k in enumerate(all_keys)}
+        self._clients: dict[tuple[str, str], set[Client]] = defaultdict(set)
+        self._decided: dict[tuple[str, int], asyncio.Event] = defaultdict(asyncio.Event)
+        self._tasks: list[asyncio.Task[None]] = []
+        self.count = 0
+        self.closing = False
+
+    def start(self) -> None:
+        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._heartbeat())]
+
+    async def close(self) -> None:
+        """Ends every stream cleanly; clients connect again elsewhere."""
+        self.closing = True
+        for client in self._all():
+            client.closed = True
+            client.wake.set()
+        for event in self._decided.values():
+            event.set()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def keys(self, project: str, person: str) -> ShardKeys:
+        return self._keys[project][self.shard_number(person)]
+
+    def shard_number(self, person: str) -> int:
+        return shard_of(person, self._shards)
+
+    def shard(self, project: str, number: int) -> ShardKeys:
+        return self._keys[project][number]
+
+    def open(self, client: Client) -> None:
+        self.count += 1
+        for person in client.persons:
+            self._clients[client.project, person].add(client)
+
+    def end(self, client: Client) -> None:
+        self.count -= 1
+        for person in client.persons:
+            listeners = self._clients[client.project, person]
+            listeners.discard(client)
+            if not listeners:
+                del self._clients[client.project, person]
+
+    async def next(self, client: Client) -> list[tuple[str, bytes]] | None:
+        """Waits for what the client has not had: (cursor, delivery JSON), in order; an empty list is a heartbeat, None
+        the end. Raises a store error when the inbox cannot be read."""
+        if not client.dirty and not client.waiting and not client.closed:
+            client.wake.clear()
+            await client.wake.wait()
+        if client.closed:
+            return None
+        if client.dirty:
+            client.dirty = False
+            client.waiting.clear()  # they are in the inbox
+            try:
+                found = await self._unread(client)
+            except STORE_ERRORS:
+                client.dirty = True
+                raise
+        else:
+            found, client.waiting = client.waiting, []
+        return [(client.cursor, d) for person, entry, d in found if client.advance(person, entry)]
+
+    async def decided(self, project: str, shard: int, timeout: float) -> None:
+        """Waits until the shard has committed decisions, at most `timeout` seconds."""
+        event = self._decided[project, shard]
+        event.clear()
+        try:
+            await asyncio.wait_for(event.wait(), timeout)
+        except TimeoutError:
+            pass
+
+    async def _unread(self, client: Client) -> list[tuple[str, str, bytes]]:
+        now = time.time_ns() // 1_000_000
+        found = []
+        for person in client.persons:
+            keys = self.keys(client.project, person)
+            for pending in await read_pending(self._client, keys, person, client.cursors[person], now):
+                found.append((person, pending.entry, bytes(pending.delivery)))
+        return found
+
+    def _all(self) -> set[Client]:
+        return {client for listeners in self._clients.values() for client in listeners}
+
+    async def _heartbeat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            for client in self._all():
+                client.wake.set()
+
+    async def _listen(self) -> None:
+        while True:
+            pubsub = self._subscriber.pubsub(ignore_subscribe_messages=True)
+            try:
+                await pubsub.subscribe(*self._channels)
+                for client in self._all():  # what was published while nobody listened lies in the inboxes
+                    client.dirty = True
+                    client.wake.set()
+                async for message in pubsub.listen():
+                    self._spread(*self._channels[message["channel"]], message["data"])
+            except STORE_ERRORS as error:
+                log.warning("live channel lost, trying again", error=str(error))
+                await asyncio.sleep(0.25)
+            finally:
+                await pubsub.aclose()
+
+    def _spread(self, project: str, shard: int, data: bytes) -> None:
+        notice = _decode_notice(data)
+        if notice.p is None or notice.i is None or notice.d is None:
+            if (event := self._decided.get((project, shard))) is not None:
+                event.set()
+            return
+        delivery = None
+        for client in self._clients.get((project, notice.p), ()):
+            delivery = delivery or bytes(notice.d)
+            client.offer(notice.p, notice.i, delivery)
+
+
+def _order(entry: str) -> tuple[int, int]:
+    ms, _, sequence = entry.partition("-")
+    return int(ms), int(sequence or 0)
+
+
+def parse_cursor(text: str | None, persons: tuple[str, ...]) -> dict[str, str | None]:
+    """`Last-Event-ID` → the cursor of each person; what is not a cursor of ours starts from the beginning."""
+    parts = (text or "").split("~")
+    if len(parts) != len(persons):
+        parts = [""] * len(persons)
+    return {person: part if _is_entry(part) else None for person, part in zip(persons, parts, strict=True)}
+
+
+def _is_entry(text: str) -> bool:
+    ms, dash, sequence = text.partition("-")
+    return bool(dash) and ms.isascii() and ms.isdigit() and sequence.isascii() and sequence.isdigit()

@@ -1,0 +1,195 @@
+"""What clients send: the Segment HTTP Tracking API as typed Structs, and its way into a log record.
+
+Source of the form: Segment Spec (Common Fields) and the HTTP Tracking API. Properties, traits and context stay raw
+bytes on this path: nobody here reads them.
+"""
+
+import re
+import uuid
+from datetime import UTC, datetime
+from json import JSONDecodeError, dumps, loads
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from engage.errors import InvalidEvent
+
+MAX_EVENT_BYTES: Final = 32 * 1024
+MAX_BATCH_BYTES: Final = 500 * 1024
+MAX_BATCH_EVENTS: Final = 2_500
+MAX_DEPTH: Final = 32
+MAX_ID: Final = 256  # characters
+MAX_NAME: Final = 256
+TYPES: Final = ("track", "identify", "page", "screen", "group", "alias")
+
+Id = str | int | float | None
+NOTHING: Final = Raw(b"")
+
+
+class JsonObject(msgspec.Struct, gc=False):
+    """Any JSON object: its fields are checked to be JSON and passed over, nothing is built."""
+
+
+class WireEvent(msgspec.Struct, gc=False):
+    """One call as a client sends it; unknown fields are kept in the log and ignored here."""
+
+    type: str | None = None
+    event: str | None = None
+    messageId: Id = None
+    userId: Id = None
+    anonymousId: Id = None
+    previousId: Id = None
+    groupId: Id = None
+    timestamp: str | int | float | None = None
+    originalTimestamp: str | int | float | None = None
+    sentAt: str | int | float | None = None
+    writeKey: str | None = None
+    properties: JsonObject | None = None
+    traits: JsonObject | None = None
+    context: JsonObject | None = None
+
+
+class WireBatch(msgspec.Struct):
+    batch: list[Raw]
+    sentAt: str | int | float | None = None
+    writeKey: str | None = None
+    context: Raw = NOTHING
+
+
+class LogRecord(msgspec.Struct, gc=False):
+    """One event in the log: what the server knows of it (`p`erson, message `i`d, `t`imestamp and `r`eceived, ms; the
+    `k`ind of call; the batch's `c`ontext) and the `e`vent, byte for byte as it was sent."""
+
+    p: str
+    i: str
+    t: int
+    r: int
+    k: str
+    e: Raw
+    c: Raw | None = None
+
+
+decode_event = msgspec.json.Decoder(WireEvent).decode
+decode_batch = msgspec.json.Decoder(WireBatch).decode
+encode_records = msgspec.json.Encoder().encode
+
+_PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_LONE = re.compile("[\ud800-\udfff]")
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+def repair(body: bytes) -> bytes:
+    """The body with what is not UTF-8, and lone surrogates, replaced by U+FFFD. Costs nothing for a clean body."""
+    if not body.isascii():
+        try:
+            body.decode()
+        except UnicodeDecodeError:
+            body = body.decode("utf-8", "replace").encode()
+    if body.find(b"\\") >= 0 and _SURROGATE.search(body) and _SURROGATE.search(_PAIR.sub(b"", body)):
+        try:
+            text = dumps(loads(body), ensure_ascii=False, separators=(",", ":"))
+        except (JSONDecodeError, RecursionError, ValueError):
+            return body  # not JSON for another reason: the decoder says which
+        body = _LONE.sub("\ufffd", text).encode()
+    return body
+
+
+def too_deep(body: bytes) -> bool:
+    """Whether a JSON text nests deeper than MAX_DEPTH. Counting brackets settles nearly all bodies at once."""
+    if body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for char in _STRING.sub(b"", body):
+        if char in b"{[":
+            depth += 1
+            if depth > MAX_DEPTH:
+                return True
+        elif char in b"}]":
+            depth -= 1
+    return False
+
+
+def parse_time(value: str | float | None) -> int | None:
+    """ISO 8601 (or epoch seconds / milliseconds) → ms since the epoch; None where it is not a time."""
+    if value is None:
+        return None
+    try:
+        if isinstance(value, str):
+            moment = datetime.fromisoformat(value)
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=UTC)
+            return int(moment.timestamp() * 1000 + 0.5)
+        return int(value if value > 1e11 else value * 1000)
+    except (ValueError, OverflowError):
+        return None
+
+
+def event_time(original: str | float | None, sent_at: int | None, received_at: int) -> int:
+    """`receivedAt − (sentAt − originalTimestamp)`, Segment's correction for client clocks, never after `received_at`
+    and never before the epoch; a time that cannot be read is the time of receipt."""
+    time = parse_time(original)
+    if time is None:
+        return received_at
+    if sent_at is not None:
+        time += received_at - sent_at
+    return time if 0 <= time <= received_at else max(0, min(time, received_at))
+
+
+def _identifier(value: Id, field: str) -> str | None:
+    """An id as text; numbers are written out, the empty string is none."""
+    if not value and value != 0:
+        return None
+    if not isinstance(value, str):
+        value = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    if len(value) > MAX_ID:
+        raise InvalidEvent(f"at most {MAX_ID} characters", str(len(value)), field=f"$.{field}")
+    return value
+
+
+def _check_call(event: WireEvent, kind: str | None) -> None:
+    """What each kind of call needs beside a person."""
+    if kind == "track":
+        if not event.event:
+            raise InvalidEvent("the event's name", repr(event.event), field="$.event")
+    elif kind == "group":
+        if _identifier(event.groupId, "groupId") is None:
+            raise InvalidEvent("the group's id", repr(event.groupId), field="$.groupId")
+    elif kind == "alias":
+        if _identifier(event.previousId, "previousId") is None:
+            raise InvalidEvent("the id the user had before", repr(event.previousId), field="$.previousId")
+    elif kind not in TYPES:
+        raise InvalidEvent("one of " + ", ".join(TYPES), repr(kind), field="$.type")
+    if event.event is not None and len(event.event) > MAX_NAME:
+        raise InvalidEvent(f"at most {MAX_NAME} characters", str(len(event.event)), field="$.event")
+
+
+def to_record(
+    event: WireEvent, raw: Raw, kind: str | None, sent_at: int | None, received_at: int, context: Raw | None
+) -> LogRecord:
+    """The log record of a decoded event; `kind` is the call named by the path, else the event's own `type`.
+
+    Raises InvalidEvent with the field, what was expected and what came.
+    """
+    kind = kind or event.type
+    _check_call(event, kind)
+    person = _identifier(event.userId, "userId")
+    anonymous = _identifier(event.anonymousId, "anonymousId")
+    if person is not None:
+        person = "u:" + person
+    elif anonymous is not None:
+        person = "a:" + anonymous
+    else:
+        raise InvalidEvent("a userId or an anonymousId", "neither", field="$.userId")
+    if event.sentAt is not None and sent_at is None:
+        sent_at = parse_time(event.sentAt)
+    return LogRecord(
+        person,
+        _identifier(event.messageId, "messageId") or str(uuid.uuid4()),
+        event_time(event.originalTimestamp or event.timestamp, sent_at, received_at),
+        received_at,
+        kind,
+        raw,
+        context,
+    )

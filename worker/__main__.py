@@ -1,0 +1,23 @@
+"""`python -m worker decide|work`: started by `engage decide`, `engage work` and `engage up`."""
+
+import sys
+
+from engage.logs import configure_logging
+from engage.projects import load_projects
+from engage.settings import load_settings
+from worker.processes import decide, work
+
+
+def main() -> None:
+    settings = load_settings()
+    configure_logging(settings)
+    if sys.argv[1:] == ["decide"]:
+        decide(settings, [project.id for project in load_projects(settings)])
+    elif sys.argv[1:] == ["work"]:
+        work(settings)
+    else:
+        sys.exit("usage: python -m worker decide|work")
+
+
+if __name__ == "__main__":
+    main()

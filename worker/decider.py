@@ -1,0 +1,277 @@
+"""The decider: one owner per shard reads its log in order, asks the engine, and commits what follows.
+
+Event time drives it: a person's timers fire before an event that is later than they are. The clock of the machine only
+fires timers for people of whom nothing more is to be read.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from hashlib import blake2b
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+
+from engage.keys import ShardKeys
+from engage.log import Logged, decode_entry, to_event
+from engage.logs import get_logger
+from engage.rulebooks import RulebookReader
+from engage.store import STORE_ERRORS
+from rules import Outcome, Rulebook, State, decide, decode_state, encode_state, new_state
+from worker.doorbell import Doorbell
+from worker.lease import LEASE_MS, Lease
+from worker.transaction import Decision, Transaction
+
+READ_ENTRIES: Final = 16  # log entries applied in one commit, as long as they hold at most …
+READ_EVENTS: Final = 2_000
+CACHED_STATES: Final = 20_000
+TIMERS_AT_ONCE: Final = 500
+IDLE_MS: Final = 500
+SWEEP_SECONDS: Final = 1.0
+TRIM_SECONDS: Final = 60.0
+GENERATION_MS: Final = 12 * 3600 * 1000  # messageIds count once for at least so long …
+GENERATION_SIZE: Final = 1_000_000  # … or for at least so many events of the shard
+LAG_BUCKETS_MS: Final = (5, 10, 25, 50, 100, 250, 1_000, 5_000, 60_000)
+
+log = get_logger("worker.decider")
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class LeaseLost(Exception):
+    """Another decider owns the shard now; what was not committed did not happen."""
+
+
+class ShardDecider:
+    """Owns one shard for as long as its lease lasts."""
+
+    def __init__(
+        self, client: Any, reader: Any, keys: ShardKeys, rulebooks: RulebookReader, doorbell: Doorbell, retention_ms: int
+    ) -> None:
+        self._client = client
+        self._reader = reader  # XREAD blocks its connection
+        self._keys = keys
+        self._rulebooks = rulebooks
+        self._doorbell = doorbell
+        self._retention_ms = retention_ms
+        self._lease = Lease(client, keys)
+        self._states: dict[str, State] = {}
+        self._position = "0-0"
+        self._generation = 1
+        self._since = 0
+        self._size = 0
+        self._next_timer: float = 0  # unknown: look at once
+        self._next_sweep: float = 0
+        self._next_trim: float = 0
+        self.stopping = False
+
+    async def acquire(self) -> bool:
+        return await self._lease.acquire()
+
+    async def run(self) -> None:
+        """Decides until stopped, or until the lease or the store is lost (then it raises)."""
+        renewing = asyncio.create_task(self._renew())
+        try:
+            await self._load()
+            while not self.stopping:
+                if renewing.done():
+                    raise LeaseLost
+                await self._step()
+        finally:
+            renewing.cancel()
+            try:
+                await self._lease.release()
+            except STORE_ERRORS:
+                pass  # it runs out by itself
+
+    async def _renew(self) -> None:
+        """Ends when the lease is lost. A store that is away is not a lost lease: the commit decides."""
+        while True:
+            await asyncio.sleep(LEASE_MS / 3_000)
+            try:
+                if not await self._lease.renew():
+                    return
+            except STORE_ERRORS:
+                continue
+
+    async def _load(self) -> None:
+        position = await self._client.get(self._keys.position)
+        self._position = position.decode() if position else "0-0"
+        found = await self._client.hgetall(self._keys.generation)
+        self._generation = int(found.get(b"number", 1))
+        self._since = int(found.get(b"since", now_ms()))
+        self._size = await self._client.scard(self._keys.seen(self._generation))
+
+    async def _step(self) -> None:
+        wait = max(1, min(IDLE_MS, int(self._next_timer - now_ms())))
+        found = await self._reader.xread({self._keys.log: self._position}, count=READ_ENTRIES, block=wait)
+        entries = _first(found)
+        if entries:
+            await self._apply(entries)
+        if len(entries) < READ_ENTRIES and self._next_timer <= now_ms():
+            await self._fire_timers()
+        await self._keep_house()
+
+    async def _apply(self, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> None:
+        records: list[Logged] = []
+        position = self._position
+        for entry, fields in entries:
+            if records and len(records) >= READ_EVENTS:
+                break
+            records += decode_entry(fields[b"e"])
+            position = entry.decode()
+        rulebook = self._rulebooks.current
+        transaction = Transaction(position=position)
+        hashes = [blake2b(f"{record.p}\0{record.i}".encode(), digest_size=10).digest() for record in records]
+        known = await self._prepare({record.p for record in records}, hashes)
+        changed: dict[str, Outcome] = {}
+        now = now_ms()
+        for record, hashed in zip(records, hashes, strict=True):
+            if hashed in known:
+                transaction.stats["duplicates"] += 1
+                continue
+            known.add(hashed)
+            transaction.seen.append(hashed)
+            self._decide(record, rulebook, transaction, changed)
+            transaction.stats[_lag_bucket(now - record.r)] += 1
+            transaction.stats["lag_ms"] += max(0, now - record.r)
+        transaction.stats["events"] += len(transaction.seen)
+        await self._commit(transaction, changed)
+
+    def _decide(
+        self, record: Logged, rulebook: Rulebook, transaction: Transaction, changed: dict[str, Outcome]
+    ) -> None:
+        event = to_event(record)
+        outcome = decide(self._states[record.p], event, event.timestamp, rulebook)
+        shown = {
+            "name": event.name,
+            "type": event.type,
+            "message_id": event.message_id,
+            "timestamp": event.timestamp,
+            "properties": dict(islice(event.properties.items(), 20)),
+        }
+        if event.type == "page" and isinstance(page := event.context.get("page"), dict):
+            shown["path"] = page.get("path")
+        self._collect(record.p, event.timestamp, shown, outcome, transaction, changed)
+
+    def _collect(
+        self,
+        person: str,
+        at: int,
+        event: dict[str, Any] | None,
+        outcome: Outcome,
+        transaction: Transaction,
+        changed: dict[str, Outcome],
+    ) -> None:
+        self._states[person] = outcome.state
+        changed[person] = outcome
+        transaction.timers[person] = outcome.next_timer
+        transaction.outbox += [("deliver", msgspec.json.encode(delivery)) for delivery in outcome.deliveries]
+        transaction.outbox += [("withdraw", msgspec.json.encode([person, delivery])) for delivery in outcome.withdrawn]
+        for considered in outcome.considered:
+            transaction.stats["considered_" + considered.outcome] += 1
+        transaction.decisions.append(
+            Decision(
+                person,
+                at,
+                event,
+                [{"rule_id": c.rule_id, "outcome": c.outcome, "detail": c.detail} for c in outcome.considered],
+                [
+                    {"delivery_id": d.delivery_id, "rule_id": d.rule_id, "message_id": d.message_id, "kind": d.kind}
+                    for d in outcome.deliveries
+                ],
+            )
+        )
+
+    async def _prepare(self, persons: Iterable[str], hashes: list[bytes]) -> set[bytes]:
+        """Loads the states that are not at hand; returns which of the messageIds were seen before."""
+        missing = [person for person in persons if person not in self._states]
+        pipeline = self._client.pipeline(transaction=False)
+        for person in missing:
+            pipeline.get(self._keys.state(person))
+        if hashes:
+            pipeline.smismember(self._keys.seen(self._generation), hashes)
+            pipeline.smismember(self._keys.seen(self._generation - 1), hashes)
+        replies = await pipeline.execute()
+        for person, blob in zip(missing, replies, strict=False):
+            self._states[person] = decode_state(blob) if blob else new_state(person)
+        if not hashes:
+            return set()
+        return {h for h, new, old in zip(hashes, replies[-2], replies[-1], strict=True) if new or old}
+
+    async def _commit(self, transaction: Transaction, changed: dict[str, Outcome]) -> None:
+        if self._size >= GENERATION_SIZE or now_ms() - self._since >= GENERATION_MS:
+            self._generation, self._since, self._size = self._generation + 1, now_ms(), 0
+        transaction.states = {person: encode_state(outcome.state) for person, outcome in changed.items()}
+        try:
+            done = await transaction.commit(
+                self._client, self._keys, self._lease.token, self._generation, self._since
+            )
+        except BaseException:
+            self._states.clear()
+            raise
+        if not done:
+            raise LeaseLost
+        self._position = transaction.position or self._position
+        self._size += len(transaction.seen)
+        due = [at for at in transaction.timers.values() if at is not None]
+        if due:
+            self._next_timer = min(self._next_timer, *due)
+        if transaction.outbox:
+            self._doorbell.ring(self._keys)
+        while len(self._states) > CACHED_STATES:
+            del self._states[next(iter(self._states))]
+
+    async def _fire_timers(self) -> None:
+        now = now_ms()
+        due = await self._client.zrangebyscore(self._keys.timers, "-inf", now, start=0, num=TIMERS_AT_ONCE)
+        if due:
+            persons = [person.decode() for person in due]
+            await self._prepare(persons, [])
+            transaction = Transaction()
+            changed: dict[str, Outcome] = {}
+            for person in persons:
+                outcome = decide(self._states[person], None, now, self._rulebooks.current)
+                self._collect(person, now, None, outcome, transaction, changed)
+            await self._commit(transaction, changed)
+        following = await self._client.zrange(self._keys.timers, 0, 0, withscores=True)
+        self._next_timer = following[0][1] if following else float("inf")
+
+    async def _keep_house(self) -> None:
+        now = time.monotonic()
+        if now >= self._next_sweep:
+            self._next_sweep = now + SWEEP_SECONDS
+            if await self._client.xlen(self._keys.outbox):
+                self._doorbell.ring(self._keys)
+        if now >= self._next_trim:
+            self._next_trim = now + TRIM_SECONDS
+            await self._trim()
+
+    async def _trim(self) -> None:
+        """Drops what is older than the retention, never what is not yet applied."""
+        oldest = f"{now_ms() - self._retention_ms}-0"
+        if _order(self._position) > _order(oldest):
+            await self._client.xtrim(self._keys.log, minid=oldest, approximate=True)
+
+
+def _order(entry: str) -> tuple[int, int]:
+    ms, _, sequence = entry.partition("-")
+    return int(ms), int(sequence or 0)
+
+
+def _first(found: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    """The entries of the only stream in an XREAD reply (a list in RESP2, a dictionary in RESP3)."""
+    if not found:
+        return []
+    entries = next(iter(found.values())) if isinstance(found, dict) else found[0][1]
+    return entries[0] if isinstance(found, dict) and entries and isinstance(entries[0], list) else entries
+
+
+def _lag_bucket(ms: int) -> str:
+    for limit in LAG_BUCKETS_MS:
+        if ms <= limit:
+            return f"lag_le_{limit}"
+    return "lag_le_inf"

@@ -1,0 +1,145 @@
+"""Delivery: the RQ job behind the doorbell. It drains a shard's outbox, renders, and puts into inboxes.
+
+Two drains of one shard may run at once: whoever removes the outbox entry delivers, in the same script.
+"""
+
+import time
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+
+from engage.inbox import DELIVER, WITHDRAW
+from engage.keys import ShardKeys
+from engage.logs import get_logger
+from engage.rulebooks import read_definitions_sync
+from engage.settings import load_settings
+from engage.store import STORE_ERRORS, connect
+from rules import Delivery
+from worker.doorbell import answered
+from worker.render import RenderError, render
+
+AT_ONCE: Final = 200
+FAILED_KEPT: Final = 1_000
+log = get_logger("worker.delivery")
+_decode_delivery = msgspec.json.Decoder(Delivery).decode
+_decode_withdrawal = msgspec.json.Decoder(tuple[str, str]).decode
+
+
+def drain(prefix: str) -> int:
+    """The job. `prefix` is the shard's key prefix, `{project.shard}:`; returns how many deliveries reached inboxes."""
+    store, queue = _clients()
+    project, _, shard = prefix.strip("{}:").rpartition(".")
+    try:
+        answered(queue, prefix)
+        return Drain(store, ShardKeys(project, int(shard)), project).run()
+    except STORE_ERRORS as error:
+        log.warning("store away, the sweep rings again", shard=prefix, error=str(error))
+        return 0
+
+
+@cache
+def _clients() -> tuple[Any, Any]:
+    """Connections of this worker process, for the log's store and for RQ's."""
+    settings = load_settings()
+    return connect(settings.redis_url), connect(settings.queue_url)
+
+
+class Drain:
+    """One pass over one shard's outbox."""
+
+    def __init__(self, store: Any, keys: ShardKeys, project: str) -> None:
+        self._store = store
+        self._keys = keys
+        self._messages = _messages(store, project)
+
+    def run(self) -> int:
+        put = 0
+        while entries := self._store.xrange(self._keys.outbox, count=AT_ONCE):
+            group: list[tuple[bytes, Delivery, bytes]] = []
+            for entry, fields in entries:
+                if fields[b"k"] == b"deliver":
+                    self._render(entry, fields[b"d"], group)
+                else:
+                    put += self._deliver(group)
+                    group = []
+                    self._withdraw(entry, fields[b"d"])
+            put += self._deliver(group)
+        return put
+
+    def _render(self, entry: bytes, payload: bytes, group: list[tuple[bytes, Delivery, bytes]]) -> None:
+        delivery = _decode_delivery(payload)
+        message = self._messages.get(delivery.message_id)
+        try:
+            if message is None:
+                raise RenderError("there is no such message any more")
+            content = render(message.content, delivery.locale, delivery.data)
+        except RenderError as error:
+            self._fail(entry, payload, f"{delivery.message_id}: {error}")
+            return
+        group.append((entry, delivery, _wire(delivery, content)))
+
+    def _deliver(self, group: list[tuple[bytes, Delivery, bytes]]) -> int:
+        if not group:
+            return 0
+        keys, args = [self._keys.outbox, self._keys.stats], [self._keys.live, _now()]
+        for entry, delivery, wire in group:
+            keys += (self._keys.inbox(delivery.person), self._keys.delivery(delivery.delivery_id))
+            args += (entry, delivery.delivery_id, delivery.person, wire, delivery.expires_at or "")
+        return int(DELIVER.run_sync(self._store, keys, args))
+
+    def _withdraw(self, entry: bytes, payload: bytes) -> None:
+        person, delivery_id = _decode_withdrawal(payload)
+        keys = [self._keys.outbox, self._keys.stats, self._keys.inbox(person), self._keys.delivery(delivery_id)]
+        WITHDRAW.run_sync(self._store, keys, [entry, person])
+
+    def _fail(self, entry: bytes, payload: bytes, reason: str) -> None:
+        """What can never be rendered is kept aside with its reason, so that its neighbours go on."""
+        log.error("delivery failed", reason=reason)
+        pipeline = self._store.pipeline(transaction=True)
+        pipeline.xadd(self._keys.failed, {"d": payload, "reason": reason}, maxlen=FAILED_KEPT)
+        pipeline.xdel(self._keys.outbox, entry)
+        pipeline.hincrby(self._keys.stats, "failed", 1)
+        pipeline.execute()
+
+
+_rulebooks: dict[str, tuple[int, dict[str, Any]]] = {}
+
+
+def _messages(store: Any, project: str) -> dict[str, Any]:
+    """The messages of the rulebook in force, by id; read again only when the pointer moved."""
+    known, messages = _rulebooks.get(project, (0, {}))
+    found = read_definitions_sync(store, project, known)
+    if found is not None:
+        version, definitions = found
+        messages = {message.id: message for message in definitions.messages}
+        _rulebooks[project] = version, messages
+    return messages
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _wire(delivery: Delivery, content: Any) -> bytes:
+    """One delivery as clients get it."""
+    expires = delivery.expires_at
+    return msgspec.json.encode(
+        {
+            "delivery_id": delivery.delivery_id,
+            "rule_id": delivery.rule_id,
+            "message_id": delivery.message_id,
+            "kind": delivery.kind,
+            "variant": delivery.variant,
+            "priority": delivery.priority,
+            "content": content,
+            "show_on": delivery.show_on,
+            "expires_at": None if expires is None else iso(expires),
+        }
+    )
+
+
+def iso(ms: int) -> str:
+    """ms since the epoch → `2026-12-01T00:00:00.000Z`."""
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,64 @@
+"""The doorbell: an RQ job that says a shard's outbox has work.
+
+The outbox is the data; a ring that is lost (RQ's Redis died, a worker was killed) is rung again by the decider's sweep. A
+flag per shard keeps rings few: set when ringing, cleared before draining, forgotten after FLAG_SECONDS if the job was lost.
+"""
+
+import queue
+import threading
+from typing import Any, Final
+
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from engage.keys import ShardKeys
+from engage.logs import get_logger
+from engage.store import STORE_ERRORS, connect
+
+QUEUE: Final = "deliver"  # one queue per RQ worker: with several, one killed between pop and start loses the job
+FLAG_SECONDS: Final = 5
+JOB: Final = "worker.delivery.drain"
+JOB_SECONDS: Final = 60
+log = get_logger("worker.doorbell")
+
+
+def flag(prefix: str) -> str:
+    """String in RQ's Redis: the shard's doorbell has been rung and not yet answered."""
+    return f"engage:doorbell:{prefix}"
+
+
+class Doorbell:
+    """Rings from a thread of its own: RQ's client blocks."""
+
+    def __init__(self, queue_url: str) -> None:
+        self._redis = connect(queue_url)
+        self._queue = Queue(QUEUE, connection=self._redis, serializer=JSONSerializer)
+        self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="doorbell", daemon=True)
+        self._thread.start()
+
+    def ring(self, shard: ShardKeys) -> None:
+        """Returns at once; a ring that fails is made good by the next sweep."""
+        self._waiting.put(shard.prefix)
+
+    def close(self) -> None:
+        self._waiting.put(None)
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while (prefix := self._waiting.get()) is not None:
+            try:
+                self._ring(prefix)
+            except STORE_ERRORS as error:
+                log.warning("doorbell not rung, the sweep will", shard=prefix, error=str(error))
+
+    def _ring(self, prefix: str) -> None:
+        if self._redis.set(flag(prefix), 1, nx=True, ex=FLAG_SECONDS):
+            self._queue.enqueue_call(
+                JOB, args=(prefix,), timeout=JOB_SECONDS, result_ttl=0, ttl=60, failure_ttl=3_600
+            )
+
+
+def answered(redis: Any, prefix: str) -> None:
+    """Clears the flag; to be called before draining, so that work that comes meanwhile rings again."""
+    redis.delete(flag(prefix))
