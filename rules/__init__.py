@@ -1,0 +1,46 @@
+"""The engine: rule documents, conditions, time, decisions. Pure: no I/O, no clock, no randomness."""
+
+from rules.check import check_document, cross_check, parse, parse_article
+from rules.decide import decide
+from rules.documents import Article, ArticleContent, Definitions, Message, Rule, Segment
+from rules.duration import format_duration, parse_duration
+from rules.errors import DurationError, RulesError, StateError
+from rules.event import Event
+from rules.ids import delivery_id, delivery_shard_hash, hash16
+from rules.outcome import Considered, Delivery, Outcome
+from rules.problems import Problem
+from rules.rulebook import Rulebook, compile_rulebook
+from rules.state import State, decode_state, encode_state, new_state
+
+__all__ = [
+    "Article",
+    "ArticleContent",
+    "Considered",
+    "Definitions",
+    "Delivery",
+    "DurationError",
+    "Event",
+    "Message",
+    "Outcome",
+    "Problem",
+    "Rule",
+    "Rulebook",
+    "RulesError",
+    "Segment",
+    "State",
+    "StateError",
+    "check_document",
+    "compile_rulebook",
+    "cross_check",
+    "decide",
+    "decode_state",
+    "delivery_id",
+    "delivery_shard_hash",
+    "encode_state",
+    "format_duration",
+    "hash16",
+    "new_state",
+    "parse",
+    "parse_article",
+    "parse_duration",
+]

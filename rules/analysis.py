@@ -1,0 +1,164 @@
+"""What a rule means: every field read, checked and brought into the form that the rulebook compiles.
+
+The one reading of a rule: `check` reports what it finds, `compile_rulebook` refuses on it.
+"""
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from rules.condition import Condition, read_condition
+from rules.documents import ID_PATTERN, Absence, EventNames, Frequency, Rule, names_of
+from rules.duration import parse_duration
+from rules.errors import DurationError
+from rules.limits import MAX_EVENT_NAMES, WITHOUT_TIMESTAMPS
+from rules.problems import Path, Report
+from rules.temporal import Tracker, tracker_id
+
+_ID: Final = re.compile(ID_PATTERN)
+LIFETIME: Final = -1
+SESSION: Final = -2
+
+
+class Cap(msgspec.Struct, frozen=True):
+    """At most `max` deliveries per `per` ms (or SESSION, or LIFETIME)."""
+
+    max: int
+    per: int
+
+
+ONCE: Final = Cap(1, LIFETIME)
+
+
+class AbsenceTrigger(msgspec.Struct, frozen=True):
+    after: tuple[str, ...]
+    without: tuple[str, ...]
+    within: int
+    tracker: str
+
+
+class Analysis(msgspec.Struct):
+    rule: Rule
+    triggers: tuple[str, ...]
+    condition: Condition
+    trackers: dict[str, Tracker]
+    absence: AbsenceTrigger | None = None
+    delay: int | Condition = 0
+    cap: Cap | None = ONCE
+
+
+def check_id(value: str, file: str, report: Report) -> None:
+    """An id is a safe name, and the file is named after it."""
+    if not _ID.fullmatch(value):
+        message = f"Expected letters, digits, `_`, `.` or `-` (at most 64, a letter or digit first), got `{value[:70]}`"
+        report.add(("id",), message)
+    elif file.endswith(".json"):
+        stem = file.replace("\\", "/").rsplit("/", 1)[-1][: -len(".json")]
+        if stem != value:
+            report.add(("id",), f"Expected the id `{stem[:70]}`, as the file is named, got `{value}`")
+
+
+def check_reference(value: str, path: Path, report: Report) -> None:
+    if not _ID.fullmatch(value):
+        report.add(path, f"Expected the id of a document, got `{value[:70]}`")
+
+
+def analyse(rule: Rule, report: Report) -> Analysis | None:
+    """None with the problems reported."""
+    check_reference(rule.message, ("message",), report)
+    _check_names(rule, report)
+    _check_later(rule, report)
+    found = read_condition(rule.condition, ("condition",), report)
+    trackers = dict(found.trackers) if found else {}
+    absence = _absence(rule, trackers, report)
+    delay = _delay(rule, absence, report)
+    cap = _cap(rule.frequency, report)
+    if report.failed or found is None:
+        return None
+    if isinstance(delay, Condition):
+        merge_trackers(trackers, delay.trackers)
+    triggers = absence.after if absence else names_of(rule.trigger)  # type: ignore[arg-type]
+    return Analysis(rule, triggers, found, trackers, absence, delay, cap)
+
+
+def merge_trackers(known: dict[str, Tracker], more: dict[str, Tracker]) -> None:
+    """Adds trackers; one that is asked twice keeps enough for both."""
+    for name, tracker in more.items():
+        found = known.setdefault(name, tracker)
+        if found.keep < tracker.keep:
+            known[name] = msgspec.structs.replace(found, keep=tracker.keep)
+
+
+def duration_at(value: Any, path: Path, report: Report, least: int = 0) -> int:
+    try:
+        length = parse_duration(value)
+    except DurationError as error:
+        report.add(path, str(error))
+        return 0
+    if length < least:
+        report.add(path, "Expected a duration longer than nothing")
+    return length
+
+
+def _check_names(rule: Rule, report: Report) -> None:
+    fields: list[tuple[Path, EventNames]] = [(("cancel_on",), rule.cancel_on)]
+    if isinstance(rule.trigger, Absence):
+        fields += [(("trigger", "after"), rule.trigger.after), (("trigger", "without"), rule.trigger.without)]
+    else:
+        fields.append((("trigger",), rule.trigger))
+    if rule.goal:
+        fields.append((("goal", "event"), rule.goal.event))
+        duration_at(rule.goal.within, ("goal", "within"), report, 1)
+    for path, names in fields:
+        if not names and path != ("cancel_on",):
+            report.add(path, "Expected the name of at least one event, got an empty array")
+        if len(names_of(names)) > MAX_EVENT_NAMES:
+            report.add(path, f"Expected at most {MAX_EVENT_NAMES} event names, got {len(names)}")
+
+
+def _check_later(rule: Rule, report: Report) -> None:
+    """What would change who sees what, and is not obeyed yet, is not accepted in silence."""
+    if rule.schedule is not None:
+        report.add(("schedule",), "`schedule` is not supported yet; leave it out, or set `enabled` by hand")
+
+
+def _absence(rule: Rule, trackers: dict[str, Tracker], report: Report) -> AbsenceTrigger | None:
+    trigger = rule.trigger
+    if not isinstance(trigger, Absence):
+        return None
+    within = duration_at(trigger.within, ("trigger", "within"), report, 1)
+    without = names_of(trigger.without)
+    name = tracker_id(without, None)
+    merge_trackers(trackers, {name: Tracker(name, without, None, WITHOUT_TIMESTAMPS)})
+    return AbsenceTrigger(names_of(trigger.after), without, within, name)
+
+
+def _delay(rule: Rule, absence: AbsenceTrigger | None, report: Report) -> int | Condition:
+    if rule.delay is None:
+        return 0
+    if absence is not None:
+        report.add(("delay",), "A rule on absence cannot be delayed; make `within` longer")
+        return 0
+    if isinstance(rule.delay, dict):
+        return read_condition(rule.delay, ("delay",), report, truth=False) or 0
+    return duration_at(rule.delay, ("delay",), report)
+
+
+def _cap(frequency: str | Frequency | None, report: Report) -> Cap | None:
+    if frequency is None:
+        return ONCE
+    if not isinstance(frequency, Frequency):
+        return None
+    if frequency.per == "lifetime":
+        return Cap(frequency.max, LIFETIME)
+    if frequency.per == "session":
+        return Cap(frequency.max, SESSION)
+    try:
+        per = parse_duration(frequency.per)
+    except DurationError as error:
+        report.add(("frequency", "per"), f"{error}, or `session`, or `lifetime`")
+        return ONCE
+    if per == 0:
+        report.add(("frequency", "per"), "Expected a duration longer than nothing")
+    return Cap(frequency.max, per)

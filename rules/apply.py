@@ -1,0 +1,150 @@
+"""What an event changes in a person's state, before any rule is asked."""
+
+from typing import Any, Final
+
+from rules.data import Cause, page_data
+from rules.dialect import DataHandle, EvaluationError, handle, is_true
+from rules.event import Event
+from rules.index import VarPath, walk
+from rules.limits import SESSION_GAP
+from rules.rulebook import LiveTracker, Rulebook
+from rules.state import Session, State, merge_traits
+from rules.temporal import Track, note
+
+INTERACTIONS: Final = frozenset(
+    (
+        "Message Shown",
+        "Message Clicked",
+        "Message Dismissed",
+        "Message Completed",
+        "Tour Step Viewed",
+        "Survey Answered",
+    )
+)
+MAX_LOCALE: Final = 64
+
+
+def apply_event(state: State, event: Event, moment: int, rulebook: Rulebook) -> None:
+    """Changes the state in place."""
+    _seen(state, event, moment)
+    if event.type == "identify":
+        _merge_user(state, event.traits)
+    elif event.type == "group":
+        _join(state, event)
+    _locale(state, event)
+    _session(state.session, event)
+    if event.name in INTERACTIONS:
+        _interaction(state, event, moment)
+    _track(state, event, rulebook)
+
+
+def _seen(state: State, event: Event, moment: int) -> None:
+    timestamp = event.timestamp
+    if not state.clock or timestamp < state.first_seen:
+        state.first_seen = timestamp
+    state.clock = moment
+    state.last_seen = max(state.last_seen, timestamp)
+    if event.user_id is not None:
+        state.user_id = event.user_id
+    if event.anonymous_id is not None:
+        state.anonymous_id = event.anonymous_id
+
+
+def _merge_user(state: State, traits: dict[str, Any]) -> None:
+    if traits:
+        state.traits, dropped = merge_traits(state.traits, traits)
+        state.traits_dropped += dropped
+
+
+def _join(state: State, event: Event) -> None:
+    if event.group_id != state.group_id:
+        state.group_id, state.group_traits = event.group_id, {}
+    if event.traits:
+        state.group_traits, dropped = merge_traits(state.group_traits, event.traits)
+        state.traits_dropped += dropped
+
+
+def _locale(state: State, event: Event) -> None:
+    """`traits.locale` or `traits.language` wins over what the browser says."""
+    for source in (state.traits.get("locale"), state.traits.get("language"), event.context.get("locale")):
+        if isinstance(source, str) and 0 < len(source) <= MAX_LOCALE:
+            state.locale = source
+            return
+
+
+def _session(session: Session, event: Event) -> None:
+    """30 minutes of silence end a session. An event from before the session does not change it."""
+    timestamp = event.timestamp
+    if not session.number or timestamp - session.last_at >= SESSION_GAP:
+        session.number += 1
+        session.started_at = session.last_at = timestamp
+        session.events = session.pages = 0
+    elif timestamp < session.started_at:
+        if session.started_at - timestamp >= SESSION_GAP:
+            return
+        session.started_at = timestamp
+    elif timestamp > session.last_at:
+        session.last_at = timestamp
+    session.events += 1
+    if event.type == "page":
+        session.pages += 1
+
+
+def _interaction(state: State, event: Event, moment: int) -> None:
+    """Any interaction with a delivery says that it was shown, also with one that was just withdrawn."""
+    wanted = event.properties.get("delivery_id")
+    if not isinstance(wanted, str):
+        return
+    for records in state.records.values():
+        for record in records:
+            if record.delivery_id == wanted and record.shown_at is None:
+                record.shown_at = max(event.timestamp, record.decided_at)
+                record.withdrawn = False
+                return
+
+
+def _track(state: State, event: Event, rulebook: Rulebook) -> None:
+    cause: dict[str, Any] = {}
+
+    def read(path: VarPath) -> Any:
+        return walk(event_root(event, path[0]), path[1:])
+
+    data: DataHandle | None = None
+    for tracker in rulebook.tracking.find(event.name, read):
+        if tracker.where is not None:
+            if data is None:
+                cause = {"event": event_root(event, "event"), "page": page_data(event)}
+                data = _handle(cause)
+            if data is None or not _holds(tracker, data):
+                continue
+        elif tracker.demands and not all(read(path) in values for path, values in tracker.demands):
+            continue
+        track = state.tracks.get(tracker.id)
+        if track is None:
+            track = state.tracks[tracker.id] = Track()
+        note(track, event.timestamp, tracker.keep)
+
+
+def event_root(event: Event, root: str) -> Any:
+    """`event` or `page` of an event, for the index: without building what is not asked for."""
+    if root == "page":
+        return page_data(event)
+    if root == "event":
+        return {"name": event.name, "type": event.type, "properties": event.properties}
+    return Cause(event, event.message_id).root(root)
+
+
+def _handle(data: dict[str, Any]) -> DataHandle | None:
+    try:
+        return handle(data)
+    except EvaluationError:
+        return None
+
+
+def _holds(tracker: LiveTracker, data: DataHandle) -> bool:
+    """A `where` that cannot be evaluated does not hold."""
+    assert tracker.where is not None
+    try:
+        return is_true(tracker.where, data)
+    except EvaluationError:
+        return False

@@ -1,0 +1,122 @@
+"""Checking documents: every problem at once, with its place, before anything goes live. Nothing here raises on bad input."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+from rules.analysis import analyse, check_id
+from rules.condition import read_condition
+from rules.content import articles_in, check_message
+from rules.documents import Article, ArticleContent, Definitions, Document, Message, Rule, Segment
+from rules.limits import MAX_TEXT_BYTES
+from rules.problems import Path, Problem, Report, nearest
+from rules.shape import to_struct
+from rules.source import read_document
+
+DocumentKind = Literal["rule", "message", "segment"]
+Files = Mapping[tuple[str, str], tuple[str, bytes]]
+
+STRUCTS: Final[dict[str, type[Document]]] = {"rule": Rule, "message": Message, "segment": Segment}
+
+
+def parse(kind: DocumentKind, text: bytes, file: str) -> tuple[Document | None, list[Problem]]:
+    """The document, or None, and everything that is wrong (or doubtful) in it."""
+    value, report = read_document(text, file)
+    if report.failed:
+        return None, report.problems
+    document = to_struct(value, STRUCTS[kind], report)
+    if document is None:
+        return None, report.problems
+    check_document(document, report)
+    return (None if report.failed else document), report.problems
+
+
+def check_document(document: Document, report: Report) -> None:
+    """What the shape alone does not say."""
+    check_id(document.id, report.file, report)
+    if isinstance(document, Rule):
+        analyse(document, report)
+    elif isinstance(document, Message):
+        check_message(document, report)
+    elif isinstance(document, Segment):
+        read_condition(document.condition, ("condition",), report)
+
+
+def parse_article(text: bytes, file: str) -> tuple[str, str, ArticleContent | None, list[Problem]]:
+    """(id, locale, content, problems) of `articles/<id>.<locale>.md`; the first `# Heading` is the title."""
+    report = Report(file)
+    name = file.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".md")
+    identifier, _, locale = name.rpartition(".")
+    if not identifier or not locale:
+        report.add((), "Expected a file named `<id>.<locale>.md`")
+    else:
+        check_id(identifier, "", report)
+    if len(text) > MAX_TEXT_BYTES:
+        report.add((), f"Expected at most {MAX_TEXT_BYTES:,} bytes, got {len(text):,}")
+        return identifier, locale, None, report.problems
+    try:
+        body = text.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        report.add((), f"Expected UTF-8, got the byte 0x{text[error.start]:02x}")
+        return identifier, locale, None, report.problems
+    title, rest = _heading(body)
+    if title is None:
+        report.add((), "Expected a first `# Heading`: it is the title")
+    content = None if report.failed else ArticleContent(title or "", rest)
+    return identifier, locale, content, report.problems
+
+
+def _heading(body: str) -> tuple[str | None, str]:
+    lines = body.splitlines()
+    for index, line in enumerate(lines):
+        if line.startswith("# "):
+            rest = lines[:index] + lines[index + 1 :]
+            return line[2:].strip(), "\n".join(rest).strip() + "\n"
+    return None, body
+
+
+def cross_check(definitions: Definitions, files: Files | None = None) -> list[Problem]:
+    """What only the whole set shows: ids used twice, messages and articles that do not exist.
+
+    `files` gives the file name and the text of a document, by (kind, id), so that problems have their place.
+    """
+    checker = _Cross(files or {})
+    groups: list[tuple[str, Sequence[Document | Article]]] = [
+        ("rule", definitions.rules),
+        ("message", definitions.messages),
+        ("segment", definitions.segments),
+        ("article", definitions.articles),
+    ]
+    for kind, documents in groups:
+        checker.once(kind, [document.id for document in documents])
+    messages = {message.id for message in definitions.messages}
+    articles = {article.id for article in definitions.articles}
+    for rule in definitions.rules:
+        checker.exists("rule", rule.id, ("message",), "message", rule.message, messages)
+    for message in definitions.messages:
+        for path, article in articles_in(message.content, ("content",)):
+            checker.exists("message", message.id, path, "article", article, articles)
+    return checker.problems
+
+
+class _Cross:
+    def __init__(self, files: Files) -> None:
+        self.files = files
+        self.problems: list[Problem] = []
+
+    def once(self, kind: str, ids: list[str]) -> None:
+        seen: set[str] = set()
+        for identifier in ids:
+            if identifier in seen:
+                self.add(kind, identifier, ("id",), f"Expected each {kind} id once, got `{identifier}` twice")
+            seen.add(identifier)
+
+    def exists(self, kind: str, identifier: str, path: Path, wanted: str, name: str, known: set[str]) -> None:
+        if name not in known:
+            self.add(kind, identifier, path, f"The {wanted} `{name}` does not exist{nearest(name, known)}")
+
+    def add(self, kind: str, identifier: str, path: Path, message: str) -> None:
+        file, text = self.files.get((kind, identifier), (f"{kind}s/{identifier}", b""))
+        report = read_document(text, file)[1] if text else Report(file)
+        report.problems.clear()
+        report.add(path, message)
+        self.problems += report.problems

@@ -1,0 +1,22 @@
+"""What the engine sees of one call of the Segment Spec."""
+
+from typing import Any
+
+import msgspec
+
+
+class Event(msgspec.Struct):
+    """`timestamp` is event time in ms, already corrected for client clocks and never in the future."""
+
+    type: str
+    name: str
+    message_id: str
+    timestamp: int
+    person: str
+    user_id: str | None = None
+    anonymous_id: str | None = None
+    properties: dict[str, Any] = {}
+    traits: dict[str, Any] = {}
+    context: dict[str, Any] = {}
+    group_id: str | None = None
+    previous_id: str | None = None

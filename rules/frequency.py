@@ -1,0 +1,62 @@
+"""Frequency caps: what counts against a rule's limit, and for how long it is remembered.
+
+A delivery counts while it may still be shown, and from then on by the time it was shown. One that expired or was
+withdrawn unshown is not spent.
+"""
+
+from rules.analysis import LIFETIME, SESSION, Cap
+from rules.limits import RECORDS_FOR_ALWAYS, SESSION_GAP, SPENT_GRACE
+from rules.state import Record, State
+
+
+def capped(state: State, rule_id: str, cap: Cap | None, moment: int) -> str | None:
+    """Why a rule may not deliver now, or None."""
+    if cap is None:
+        return None
+    records = state.records.get(rule_id)
+    if not records:
+        return None
+    since = _since(state, cap, moment)
+    used = sum(1 for record in records if _counts(record, since, moment))
+    if used < cap.max:
+        return None
+    return f"{used} of {cap.max}"
+
+
+def pending(record: Record, moment: int) -> bool:
+    """Whether a delivery may still be shown."""
+    if record.shown_at is not None or record.withdrawn:
+        return False
+    return record.expires_at is None or record.expires_at > moment
+
+
+def remember(state: State, rule_id: str, record: Record, cap: Cap | None, moment: int) -> None:
+    """Adds a record and lets go of those that can never count again."""
+    since = _since(state, cap, moment) if cap else moment
+    kept = [
+        known
+        for known in state.records.get(rule_id, ())
+        if _counts(known, since, moment) or _spent_lately(known, moment)
+    ]
+    limit = RECORDS_FOR_ALWAYS if cap is None else cap.max + RECORDS_FOR_ALWAYS
+    kept.append(record)
+    state.records[rule_id] = kept[-limit:]
+
+
+def _since(state: State, cap: Cap, moment: int) -> int:
+    """Shown after this moment counts."""
+    if cap.per == LIFETIME:
+        return -1
+    if cap.per == SESSION:
+        ended = moment - state.session.last_at >= SESSION_GAP
+        return moment if ended else state.session.started_at - 1
+    return moment - cap.per
+
+
+def _counts(record: Record, since: int, moment: int) -> bool:
+    return record.shown_at > since if record.shown_at is not None else pending(record, moment)
+
+
+def _spent_lately(record: Record, moment: int) -> bool:
+    end = record.expires_at if record.expires_at is not None else record.decided_at
+    return record.shown_at is None and moment - end < SPENT_GRACE

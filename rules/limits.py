@@ -1,0 +1,28 @@
+"""Every bound of the engine, in one table. Docs and error messages quote these."""
+
+from typing import Final
+
+MAX_TEXT_BYTES: Final = 256 * 1024  # one document
+MAX_DEPTH: Final = 64  # nesting in a document
+MAX_NODES: Final = 10_000  # JSON values in a document
+MAX_PROBLEMS: Final = 100  # reported per document
+OPS_BUDGET: Final = 20_000  # datalogic operations of one evaluation (about a millisecond)
+
+MAX_TIMESTAMPS: Final = 1_000  # one tracker of one person may keep
+MIN_TIMESTAMPS: Final = 8  # kept by every tracker, so that a window can be edited without losing the past
+WITHOUT_TIMESTAMPS: Final = 32  # of the `without` events of an absence, for a late `after`
+MAX_EVENT_NAMES: Final = 50  # in one trigger or temporal operator
+MAX_WAITING: Final = 8  # `after` events one absence rule remembers for one person
+MAX_FREQUENCY: Final = 100  # `max` of a frequency
+MAX_DURATION: Final = 5 * 366 * 86_400_000  # ms
+
+MAX_TRAITS: Final = 500  # keys of one person or group
+MAX_TRAITS_BYTES: Final = 64 * 1024
+MAX_SNAPSHOT_BYTES: Final = 8 * 1024  # of the trigger event, kept by a timer
+
+SESSION_GAP: Final = 30 * 60_000  # ms of silence that end a session
+RECORDS_FOR_ALWAYS: Final = 20  # deliveries remembered for a rule without a frequency cap
+SPENT_GRACE: Final = 86_400_000  # ms an expired or withdrawn record is kept: a late `Message Shown` still counts
+PRUNE_EVERY: Final = 3_600_000  # ms between two looks for history no rule reads any more
+PRUNE_AFTER: Final = 7 * 86_400_000  # ms such history is kept
+MAX_UNKNOWN: Final = 1_000  # trackers (and rules) no longer in the rulebook that one person may keep

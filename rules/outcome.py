@@ -1,0 +1,55 @@
+"""What a decision gives back."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from rules.state import State
+
+Result = Literal[
+    "matched",  # a delivery was made
+    "delayed",  # a timer runs
+    "waiting",  # an absence timer runs
+    "not_matched",
+    "capped",  # the frequency cap
+    "holdout",  # matched, and this person is in the arm that sees nothing
+    "cancelled",  # a timer, by `cancel_on` or `without`
+    "withdrawn",  # a delivery not shown yet, by `cancel_on`
+    "error",
+]
+
+
+class Considered(msgspec.Struct):
+    """One rule at one moment, for explanations; `detail` is for people."""
+
+    rule_id: str
+    outcome: Result
+    detail: str
+    at: int
+
+
+class Delivery(msgspec.Struct):
+    """One message for one person by one rule. `data` holds what the message's Liquid reads."""
+
+    delivery_id: str
+    rule_id: str
+    message_id: str
+    kind: str
+    person: str
+    priority: int
+    variant: str | None
+    decided_at: int
+    expires_at: int | None
+    show_on: dict[str, Any] | None
+    locale: str | None
+    data: dict[str, Any]
+
+
+class Outcome(msgspec.Struct):
+    """`withdrawn`: deliveries that must not be shown any more. `next_timer`: when to tick this person, ms."""
+
+    state: State
+    deliveries: list[Delivery]
+    withdrawn: list[str]
+    next_timer: int | None
+    considered: list[Considered]

@@ -1,0 +1,23 @@
+"""Letting go of history that no live rule reads, late: a rule that is edited away and back keeps its past."""
+
+from rules.limits import MAX_UNKNOWN, PRUNE_AFTER, PRUNE_EVERY
+from rules.rulebook import Rulebook
+from rules.state import State
+
+
+def prune(state: State, rulebook: Rulebook, moment: int) -> None:
+    """At most every PRUNE_EVERY ms of the person's time."""
+    if moment - state.pruned_at < PRUNE_EVERY:
+        return
+    state.pruned_at = moment
+    strange = [name for name in state.tracks if name not in rulebook.trackers]
+    strange += [name for known in (state.records, state.waiting) for name in known if name not in rulebook.rules]
+    unknown = {name: state.unknown.get(name, moment) for name in strange}
+    oldest_first = sorted(unknown, key=lambda name: (unknown[name], name))
+    surplus = len(oldest_first) - MAX_UNKNOWN
+    for index, name in enumerate(oldest_first):
+        if index < surplus or moment - unknown[name] >= PRUNE_AFTER:
+            for known in (state.tracks, state.records, state.waiting):
+                known.pop(name, None)
+            del unknown[name]
+    state.unknown = unknown

@@ -1,0 +1,208 @@
+"""A rulebook: all live rules compiled and indexed, immutable, shared by all decisions until the next version."""
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+from rules.analysis import AbsenceTrigger, Analysis, Cap, analyse, check_id
+from rules.check import check_document, cross_check
+from rules.condition import Condition
+from rules.data import ALL, BIT, OF_EVENT, mask_of
+from rules.dialect import Compiled, EvaluationError, compile_logic
+from rules.documents import Definitions, Message, Rule, names_of
+from rules.duration import parse_duration
+from rules.errors import RulesError
+from rules.index import Index, VarPath, clauses, demands
+from rules.problems import Problem, Report
+from rules.temporal import Slot, Tracker
+
+_LIQUID: Final = re.compile(r"\{\{(.*?)\}\}|\{%(.*?)%\}", re.DOTALL)
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+class LiveMessage(msgspec.Struct, frozen=True):
+    """What a decision needs of a message. `reads`: the roots its Liquid may read, as bits."""
+
+    id: str
+    kind: str
+    expires: int | None
+    show_on: dict[str, Any] | None
+    reads: int
+
+
+class LiveRule(msgspec.Struct, frozen=True):
+    """A rule ready to be decided. `reads`: the roots of its condition and delay, as bits; `condition` None: always."""
+
+    id: str
+    priority: int
+    condition: Compiled | None
+    delay: int | Compiled
+    reads: int
+    slots: dict[str, Slot]
+    cap: Cap | None
+    cancel_on: frozenset[str]
+    absence: AbsenceTrigger | None
+    holdout: float
+    message: LiveMessage
+
+    @property
+    def kept(self) -> int:
+        """The roots of its event that a timer of this rule has to keep."""
+        later = self.message.reads | (self.reads if self.absence else 0)
+        return later & OF_EVENT
+
+
+class LiveTracker(msgspec.Struct, frozen=True):
+    """`demands` is set where it says all that `where` says; then nothing is evaluated."""
+
+    id: str
+    keep: int
+    where: Compiled | None
+    demands: tuple[tuple[VarPath, frozenset[str]], ...] | None
+
+
+class Rulebook:
+    """Compiled by `compile_rulebook`; read by `decide` alone."""
+
+    __slots__ = ("absent", "cancelling", "rules", "trackers", "tracking", "triggers", "version", "without")
+
+    def __init__(self, version: int, rules: list[tuple[LiveRule, Analysis]], trackers: dict[str, Tracker]) -> None:
+        self.version = version
+        self.rules = {live.id: live for live, _ in rules}
+        direct = [(live, found) for live, found in rules if live.absence is None]
+        absent = [live for live, _ in rules if live.absence]
+        self.triggers: Index[LiveRule] = Index(
+            [(live, found.triggers, demands(found.condition.logic)) for live, found in direct]
+        )
+        self.absent = _by_name((live, live.absence.after) for live in absent if live.absence)
+        self.without = frozenset(name for live in absent if live.absence for name in live.absence.without)
+        self.cancelling = frozenset(name for live, _ in rules for name in live.cancel_on)
+        self.trackers = frozenset(trackers)
+        self.tracking: Index[LiveTracker] = Index(
+            [(_live_tracker(tracker), tracker.names, demands(tracker.where)) for tracker in trackers.values()]
+        )
+
+
+def _by_name(entries: Iterable[tuple[LiveRule, Iterable[str]]]) -> dict[str, list[LiveRule]]:
+    found: dict[str, list[LiveRule]] = {}
+    for live, names in entries:
+        for name in names:
+            found.setdefault(name, []).append(live)
+    return found
+
+
+def compile_rulebook(definitions: Definitions, version: int = 0) -> Rulebook:
+    """Compiles every enabled rule. Raises RulesError with the problems that `check` would have reported."""
+    problems: list[Problem] = []
+    analyses: list[Analysis] = []
+    for rule in definitions.rules:
+        report = Report(f"rules/{rule.id}")
+        check_id(rule.id, "", report)
+        found = analyse(rule, report)
+        problems += report.problems
+        if found is not None and rule.enabled:
+            analyses.append(found)
+    for document in (*definitions.messages, *definitions.segments):
+        report = Report(document.id)
+        check_document(document, report)
+        problems += report.problems
+    problems += cross_check(definitions)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        raise RulesError(f"{len(errors)} problems, the first: {errors[0]}", errors)
+    return _Compiler(definitions.messages).rulebook(analyses, version)
+
+
+class _Compiler:
+    """Compiles each distinct condition and message once."""
+
+    def __init__(self, messages: list[Message]) -> None:
+        self.messages = {message.id: message for message in messages}
+        self.live: dict[str, LiveMessage] = {}
+        self.compiled: dict[bytes, tuple[Compiled, int]] = {}
+
+    def rulebook(self, analyses: list[Analysis], version: int) -> Rulebook:
+        trackers: dict[str, Tracker] = {}
+        rules = []
+        for found in analyses:
+            for tracker in found.trackers.values():
+                known = trackers.get(tracker.id)
+                if known is None or known.keep < tracker.keep:
+                    trackers[tracker.id] = tracker
+            rules.append((self.rule(found), found))
+        return Rulebook(version, rules, trackers)
+
+    def rule(self, found: Analysis) -> LiveRule:
+        rule, condition = found.rule, found.condition
+        compiled, reads = self.logic(condition.logic)
+        slots = dict(condition.slots)
+        delay: int | Compiled
+        if isinstance(found.delay, Condition):
+            delay, more = self.logic(found.delay.logic)
+            reads |= more
+            slots |= found.delay.slots
+        else:
+            delay = found.delay
+        return LiveRule(
+            id=rule.id,
+            priority=rule.priority,
+            condition=None if condition.logic is True else compiled,
+            delay=delay,
+            reads=reads,
+            slots=slots,
+            cap=found.cap,
+            cancel_on=frozenset(names_of(rule.cancel_on)),
+            absence=found.absence,
+            holdout=rule.holdout,
+            message=self.message(rule),
+        )
+
+    def logic(self, logic: Any) -> tuple[Compiled, int]:
+        key = _encode(logic)
+        known = self.compiled.get(key)
+        if known is None:
+            try:
+                compiled = compile_logic(logic)
+            except EvaluationError as error:
+                raise RulesError(f"a condition that passed its check does not compile: {error}") from error
+            facts = compiled.facts()
+            known = self.compiled[key] = (compiled, mask_of(facts["reads"], facts["reads_complete"]))
+        return known
+
+    def message(self, rule: Rule) -> LiveMessage:
+        known = self.live.get(rule.message)
+        if known is None:
+            known = self.live[rule.message] = _live_message(self.messages[rule.message])
+        return known
+
+
+def _live_message(message: Message) -> LiveMessage:
+    return LiveMessage(
+        id=message.id,
+        kind=message.kind,
+        expires=None if message.expires is None else parse_duration(message.expires),
+        show_on=None if message.show_on is None else msgspec.to_builtins(message.show_on),
+        reads=_liquid_reads(message.content),
+    )
+
+
+def _liquid_reads(content: Any) -> int:
+    """The roots that are named in Liquid tags: never too few, as every name in a tag counts."""
+    text = _encode(content).decode()
+    tags = " ".join(output or tag for output, tag in _LIQUID.findall(text))
+    if text.count("{{") + text.count("{%") > len(_LIQUID.findall(text)):
+        return ALL
+    words = set(re.findall(r"\w+", tags))
+    return sum(bit for root, bit in BIT.items() if root in words)
+
+
+def _live_tracker(tracker: Tracker) -> LiveTracker:
+    where = tracker.where
+    if where is None or where is True:
+        return LiveTracker(tracker.id, tracker.keep, None, ())
+    found = demands(where)
+    settled = len(found) == len(clauses(where))
+    simple = tuple((demand.path, demand.values) for demand in found) if settled else None
+    return LiveTracker(tracker.id, tracker.keep, None if settled else compile_logic(where), simple)

@@ -1,0 +1,96 @@
+"""Timers of one person: delayed deliveries, and absences that wait for what does not come."""
+
+from bisect import insort
+from collections.abc import Iterator
+from heapq import heappop, heappush
+from typing import NamedTuple
+
+from rules.data import Cause
+from rules.limits import MAX_WAITING
+from rules.rulebook import LiveRule, Rulebook
+from rules.state import State, Timer, Waiting
+from rules.temporal import happened_between
+
+
+class Due(NamedTuple):
+    due: int
+    rule_id: str
+    timer: Timer
+
+
+def next_due(state: State) -> int | None:
+    """When the next timer fires, ms."""
+    due = [timer.due for timer in state.timers.values()]
+    due += [waiting.timers[0].due for waiting in state.waiting.values() if waiting.timers]
+    return min(due, default=None)
+
+
+def take_due(state: State, until: int) -> Iterator[Due]:
+    """Takes the timers due until a moment, in the order of their time, then of their rule."""
+    heap: list[tuple[int, str, bool]] = []
+    for rule_id, timer in state.timers.items():
+        if timer.due <= until:
+            heappush(heap, (timer.due, rule_id, False))
+    for rule_id, waiting in state.waiting.items():
+        if waiting.timers and waiting.timers[0].due <= until:
+            heappush(heap, (waiting.timers[0].due, rule_id, True))
+    while heap:
+        due, rule_id, absence = heappop(heap)
+        if not absence:
+            yield Due(due, rule_id, state.timers.pop(rule_id))
+            continue
+        waiting = state.waiting[rule_id]
+        fired = waiting.timers[0]
+        waiting.done = max(waiting.done, due)
+        # What began while the time ran is part of the same silence.
+        waiting.timers = [timer for timer in waiting.timers if timer.caused_at > due]
+        if waiting.timers and waiting.timers[0].due <= until:
+            heappush(heap, (waiting.timers[0].due, rule_id, True))
+        yield Due(due, rule_id, fired)
+
+
+def expect(state: State, rule: LiveRule, cause: Cause, timestamp: int) -> str:
+    """An `after` event: its time begins to run, unless `without` is known to have followed. Says what happened."""
+    absence = rule.absence
+    assert absence is not None
+    waiting = state.waiting.get(rule.id)
+    if waiting is None:
+        waiting = state.waiting[rule.id] = Waiting()
+    if timestamp <= waiting.done:
+        return "its time was over before"
+    until = timestamp + absence.within
+    if happened_between(state.tracks.get(absence.tracker), timestamp, until):
+        return "what it waits for had happened"
+    timer = Timer(until, timestamp, cause.message_id, cause.keep(rule.kept))
+    insort(waiting.timers, timer, key=lambda known: known.caused_at)
+    if len(waiting.timers) > MAX_WAITING:
+        del waiting.timers[1]  # the first and the newest say most
+    return ""
+
+
+def cancel_absences(state: State, rulebook: Rulebook, name: str, timestamp: int) -> list[str]:
+    """A `without` event ends the absences it falls into; returns the rules whose running timer it ended."""
+    ended = []
+    for rule_id, waiting in state.waiting.items():
+        rule = rulebook.rules.get(rule_id)
+        if rule is None or rule.absence is None or name not in rule.absence.without or not waiting.timers:
+            continue
+        first = waiting.timers[0]
+        waiting.timers = [timer for timer in waiting.timers if not timer.caused_at < timestamp <= timer.due]
+        if not waiting.timers or waiting.timers[0] is not first:
+            ended.append(rule_id)
+    return ended
+
+
+def cancel(state: State, rule_id: str, timestamp: int) -> bool:
+    """`cancel_on`: ends what the rule waits for, if it began before; says whether there was anything."""
+    timer = state.timers.get(rule_id)
+    if timer is not None and timer.caused_at <= timestamp:
+        del state.timers[rule_id]
+        return True
+    waiting = state.waiting.get(rule_id)
+    if waiting is None or not waiting.timers:
+        return False
+    before = len(waiting.timers)
+    waiting.timers = [timer for timer in waiting.timers if timer.caused_at > timestamp]
+    return len(waiting.timers) < before
