@@ -23,7 +23,7 @@ class Notice(msgspec.Struct):
 
     p: str | None = None
     i: str | None = None
-    d: Raw | None = None
+    d: Raw = Raw(b"")
 
 
 class Pending(msgspec.Struct):

@@ -19,6 +19,7 @@ from engage.logs import get_logger
 from engage.store import STORE_ERRORS
 
 HEARTBEAT_SECONDS: Final = 15.0
+RESUBSCRIBE_SECONDS: Final = 0.25
 BUFFER: Final = 100  # notices a slow client may have waiting; beyond it the client reads its inbox again
 _decode_notice = msgspec.json.Decoder(Notice).decode
 log = get_logger("engage.stream")
@@ -169,13 +170,15 @@ class Hub:
                     self._spread(*self._channels[message["channel"]], message["data"])
             except STORE_ERRORS as error:
                 log.warning("live channel lost, trying again", error=str(error))
-                await asyncio.sleep(0.25)
+            except Exception:
+                log.exception("live channel failed, trying again")
             finally:
                 await pubsub.aclose()
+            await asyncio.sleep(RESUBSCRIBE_SECONDS)
 
     def _spread(self, project: str, shard: int, data: bytes) -> None:
         notice = _decode_notice(data)
-        if notice.p is None or notice.i is None or notice.d is None:
+        if notice.p is None or notice.i is None:
             if (event := self._decided.get((project, shard))) is not None:
                 event.set()
             return

@@ -106,7 +106,7 @@ class ShardDecider:
         self._size = await self._client.scard(self._keys.seen(self._generation))
 
     async def _step(self) -> None:
-        wait = max(1, min(IDLE_MS, int(self._next_timer - now_ms())))
+        wait = int(max(1, min(IDLE_MS, self._next_timer - now_ms())))
         found = await self._reader.xread({self._keys.log: self._position}, count=READ_ENTRIES, block=wait)
         entries = _first(found)
         if entries:

@@ -1,0 +1,120 @@
+"""The SQL side: what people write and read. SQLite by default, PostgreSQL by ENGAGE_DATABASE_URL.
+
+The hot path never comes here: rulebooks are published to Redis, projects are read when a process starts.
+"""
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import alembic.command
+from alembic.config import Config
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    create_engine,
+    event,
+    text,
+)
+
+from engage.settings import Settings
+
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_ADVISORY_LOCK: Final = 0x656E67616765  # "engage"
+
+metadata: Final = MetaData()
+
+projects: Final = Table(
+    "projects",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("write_key", String(200), nullable=False, unique=True),
+    Column("secret_key", String(200), nullable=False),
+    Column("identity_secret", String(200)),
+    Column("allowed_origins", Text, nullable=False, server_default=""),
+)
+
+# Every version of every document. A removed one has a last version whose document is null.
+definitions: Final = Table(
+    "definitions",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("project", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("id", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("document", Text),
+    Column("author", String(200), nullable=False),
+    Column("created_at", String(32), nullable=False),
+    UniqueConstraint("project", "kind", "id", "version"),
+)
+
+audit: Final = Table(
+    "audit",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("project", String(64), nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("author", String(200), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("detail", Text, nullable=False),
+)
+
+
+def open_database(settings: Settings) -> Engine:
+    """The engine, its schema brought up to date. Safe when several processes start at once."""
+    url = settings.database_url
+    if url.startswith("postgresql://"):
+        url = url.replace("postgresql://", "postgresql+psycopg://", 1)
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_pragmas)
+    _migrate(engine, settings)
+    return engine
+
+
+def _set_pragmas(connection: object, _: object) -> None:
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA busy_timeout=5000")
+    cursor.close()
+
+
+def _migrate(engine: Engine, settings: Settings) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with _only_one(engine, settings), engine.begin() as connection:
+        config.attributes["connection"] = connection
+        alembic.command.upgrade(config, "head")
+
+
+@contextlib.contextmanager
+def _only_one(engine: Engine, settings: Settings) -> Iterator[None]:
+    if engine.dialect.name == "sqlite":
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        with open(settings.data_dir / "migrate.lock", "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+    else:
+        with engine.connect() as connection:
+            _advise(connection, "pg_advisory_lock")
+            try:
+                yield
+            finally:
+                _advise(connection, "pg_advisory_unlock")
+
+
+def _advise(connection: Connection, function: str) -> None:
+    connection.execute(text(f"SELECT {function}({_ADVISORY_LOCK})"))

@@ -1,0 +1,63 @@
+"""Projects (tenants) and their keys."""
+
+import secrets
+from typing import Final
+
+import msgspec
+from sqlalchemy import Connection, Engine, insert, select, update
+
+from engage.database import open_database
+from engage.database import projects as table
+from engage.settings import Settings
+
+FIRST: Final = "default"
+
+
+class Project(msgspec.Struct, frozen=True):
+    """A tenant. With an `identity_secret` a userId needs its userHash; without `allowed_origins` any page may call."""
+
+    id: str
+    name: str
+    write_key: str
+    secret_key: str
+    identity_secret: str | None = None
+    allowed_origins: tuple[str, ...] = ()
+
+
+def load_projects(settings: Settings) -> list[Project]:
+    """All projects; makes the first one, with the keys of the settings or new ones, where there is none."""
+    engine = open_database(settings)
+    try:
+        ensure_first(engine, settings)
+        with engine.connect() as connection:
+            return _read(connection)
+    finally:
+        engine.dispose()
+
+
+def ensure_first(engine: Engine, settings: Settings) -> None:
+    """Keys that the settings name go before kept ones; write and secret key are made once when nobody names them.
+
+    The identity secret is never made up: setting it is what turns verification on.
+    """
+    with engine.begin() as connection:
+        kept = {project.id: project for project in _read(connection)}.get(FIRST)
+        values = {
+            "write_key": settings.write_key or (kept.write_key if kept else "wk_" + secrets.token_urlsafe(18)),
+            "secret_key": settings.secret_key or (kept.secret_key if kept else "sk_" + secrets.token_urlsafe(24)),
+            "identity_secret": settings.identity_secret or (kept.identity_secret if kept else None),
+            "allowed_origins": " ".join(settings.allowed_origins or (kept.allowed_origins if kept else ())),
+        }
+        if kept is None:
+            connection.execute(insert(table).values(id=FIRST, name="First project", **values))
+        else:
+            connection.execute(update(table).where(table.c.id == FIRST).values(**values))
+
+
+def _read(connection: Connection) -> list[Project]:
+    return [
+        Project(
+            row.id, row.name, row.write_key, row.secret_key, row.identity_secret, tuple(row.allowed_origins.split())
+        )
+        for row in connection.execute(select(table).order_by(table.c.id))
+    ]

@@ -1,0 +1,170 @@
+"""Every setting, in one table: the only reader of the environment. `docs/settings.md` lists the same."""
+
+import difflib
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from engage.errors import ConfigurationError
+
+PREFIX: Final = "ENGAGE_"
+MAX_SOCKET_PATH: Final = 100
+_DURATION: Final = re.compile(r"(\d+)(s|m|h|d)")
+_UNIT_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the processes of one installation share; see the table below for meanings and defaults."""
+
+    host: str
+    port: int
+    data_dir: Path
+    redis_url: str
+    queue_url: str
+    database_url: str
+    write_key: str | None
+    secret_key: str | None
+    identity_secret: str | None
+    allowed_origins: tuple[str, ...]
+    rules_dir: Path | None
+    shards: int
+    log_retention_ms: int
+    url: str
+    log_level: str
+    log_format: str
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One row: how the text of `ENGAGE_<NAME>` becomes the value of the field."""
+
+    field: str
+    variable: str
+    expected: str
+    parse: Callable[[str], Any]
+    default: str | None
+    meaning: str
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise ValueError
+        return value
+
+    return parse
+
+
+def _one_of(*names: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in names:
+            raise ValueError
+        return text.lower()
+
+    return parse
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not text.startswith(tuple(f"{scheme}:" for scheme in schemes)):
+            raise ValueError
+        return text
+
+    return parse
+
+
+def _duration_ms(text: str) -> int:
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise ValueError
+    return int(found[1]) * _UNIT_MS[found[2]]
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+
+
+def _key(text: str) -> str:
+    if not 1 <= len(text) <= 200 or not text.isprintable() or ":" in text or " " in text:
+        raise ValueError
+    return text
+
+
+_REDIS: Final = _url("redis", "rediss", "unix", "redis+cluster")
+
+TABLE: Final = (
+    Setting("host", "ENGAGE_HOST", "an address to listen on", str, "127.0.0.1", "where `serve` listens"),
+    Setting("port", "ENGAGE_PORT", "a port from 1 to 65535", _integer(1, 65_535), "8700", "where `serve` listens"),
+    Setting("data_dir", "ENGAGE_DATA_DIR", "a folder", Path, ".engage", "the embedded stores and the SQLite database"),
+    Setting(
+        "redis_url", "ENGAGE_REDIS_URL", "a redis:, rediss:, unix: or redis+cluster: URL", _REDIS, None,
+        "the log's server (Redis ≥ 7 or Valkey ≥ 8, `appendfsync always`); not set: Engage runs its own Valkey",
+    ),
+    Setting(
+        "queue_url", "ENGAGE_QUEUE_URL", "a redis:, rediss: or unix: URL", _url("redis", "rediss", "unix"), None,
+        "RQ's own server (`everysec`); not set: a second embedded Valkey, or ENGAGE_REDIS_URL where that is set",
+    ),
+    Setting(
+        "database_url", "ENGAGE_DATABASE_URL", "a sqlite: or postgresql: URL", _url("sqlite", "postgresql", "postgresql+psycopg"),
+        None, "definitions, keys, audit; not set: SQLite in the data folder",
+    ),
+    Setting("write_key", "ENGAGE_WRITE_KEY", "1 to 200 printable characters without : or space", _key, None, "the first project's write key; not set: made once and kept"),
+    Setting("secret_key", "ENGAGE_SECRET_KEY", "1 to 200 printable characters without : or space", _key, None, "the first project's secret key; not set: made once and kept"),
+    Setting("identity_secret", "ENGAGE_IDENTITY_SECRET", "a text", str, None, "turns identity verification on: a userId then needs its userHash"),
+    Setting("allowed_origins", "ENGAGE_ALLOWED_ORIGINS", "origins, separated by commas", _list, "", "pages that may call the public wire; empty: any"),
+    Setting("rules_dir", "ENGAGE_RULES_DIR", "a folder", Path, None, "holds rules/, messages/, segments/, articles/; `engage up` watches it"),
+    Setting("shards", "ENGAGE_SHARDS", "a number from 1 to 1024", _integer(1, 1_024), "8", "parts of the log; fixed once data exist"),
+    Setting("log_retention_ms", "ENGAGE_LOG_RETENTION", "a duration such as 7d or 12h", _duration_ms, "7d", "how long events stay in the log"),
+    Setting("url", "ENGAGE_URL", "an http: or https: URL", _url("http", "https"), "http://127.0.0.1:8700", "the running service, for commands that talk to it"),
+    Setting("log_level", "ENGAGE_LOG_LEVEL", "debug, info, warning or error", _one_of("debug", "info", "warning", "error"), "info", "the least that is logged"),
+    Setting("log_format", "ENGAGE_LOG_FORMAT", "auto, json or text", _one_of("auto", "json", "text"), "auto", "auto: text on a terminal, else JSON lines"),
+)  # fmt: skip
+
+
+def load_settings(environment: Mapping[str, str] = os.environ, **given: str | None) -> Settings:
+    """The settings of `environment`; `given` (by field, as text) goes before it: the command line's options.
+
+    Raises ConfigurationError that names every wrong variable, what was expected and what came.
+    """
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for setting in TABLE:
+        text = given.get(setting.field) or environment.get(setting.variable) or setting.default
+        try:
+            values[setting.field] = None if text is None else setting.parse(text)
+        except ValueError:
+            problems.append(f"{setting.variable}: expected {setting.expected}, got {text!r}")
+    if problems:
+        raise ConfigurationError("valid settings", "\n  ".join(["", *problems]))
+    values["data_dir"] = data = values["data_dir"].resolve()
+    external = values["redis_url"]
+    values["redis_url"] = external or f"unix://{socket_path(data, 'log')}"
+    values["queue_url"] = values["queue_url"] or external or f"unix://{socket_path(data, 'queue')}"
+    values["database_url"] = values["database_url"] or f"sqlite:///{data / 'engage.db'}"
+    return Settings(**values)
+
+
+def socket_path(data_dir: Path, name: str) -> Path:
+    """Where the embedded Valkey `name` (`log` or `queue`) listens: in its data folder, or in the system's temporary folder
+    when that path is too long for a socket (108 bytes on Linux, 104 on macOS)."""
+    inside = data_dir / f"valkey-{name}" / "valkey.sock"
+    if len(os.fsencode(inside)) <= MAX_SOCKET_PATH:
+        return inside
+    digest = hashlib.blake2b(os.fsencode(data_dir), digest_size=8).hexdigest()
+    return Path(tempfile.gettempdir()) / f"engage-{digest}-{name}.sock"
+
+
+def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """A sentence for each ENGAGE_* variable that is no setting, with the nearest name."""
+    known = [setting.variable for setting in TABLE]
+    return [
+        f"{name} is no setting" + "".join(f"; did you mean {near}?" for near in difflib.get_close_matches(name, known, 1))
+        for name in sorted(environment)
+        if name.startswith(PREFIX) and name not in known
+    ]
