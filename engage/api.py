@@ -12,6 +12,7 @@ from starlette.routing import Route
 from engage.access import Access
 from engage.errors import InvalidRequest, NotFound
 from engage.metrics import shard_stats
+from engage.people import deliveries_of, describe, events_of
 from engage.public import json_response
 from engage.rulebooks import read_definitions
 from engage.stream import Hub
@@ -37,6 +38,7 @@ class Api:
             *(Route(f"/api/{kind}", self.definitions, methods=["GET"], name=kind) for kind in _KINDS),
             *(Route(f"/api/{kind}/{{id}}", self.definition, methods=["GET"], name=kind) for kind in _KINDS),
             Route("/api/users/{id}", self.user, methods=["GET"]),
+            Route("/api/users/{id}/export", self.export, methods=["GET"]),
             Route("/api/users/{id}/history", self.history, methods=["GET"]),
             Route("/api/stats", self.stats, methods=["GET"]),
         ]
@@ -56,8 +58,18 @@ class Api:
 
     async def user(self, request: Request) -> Response:
         project = self._access.secret(request).id
-        person, state = await self._person(project, request.path_params["id"])
-        return json_response({"id": request.path_params["id"], "person": person, "state": state})
+        state = await self._state(project, request.path_params["id"])
+        return json_response(describe(request.path_params["id"], state))
+
+    async def export(self, request: Request) -> Response:
+        """All there is of a user: `{"user", "events": […], "deliveries": […]}`."""
+        project = self._access.secret(request).id
+        name = request.path_params["id"]
+        state = await self._state(project, name)
+        keys = self._hub.keys(project, state.person)
+        events = [event async for event in events_of(self._client, keys, state.person)]
+        deliveries = await deliveries_of(self._client, keys, state)
+        return json_response({"user": describe(name, state), "events": events, "deliveries": deliveries})
 
     async def history(self, request: Request) -> Response:
         """Decisions for a user after a cursor; with `wait`, waits for the next one (long poll)."""
@@ -93,12 +105,12 @@ class Api:
                 return person
         return f"u:{name}"
 
-    async def _person(self, project: str, name: str) -> tuple[str, State]:
+    async def _state(self, project: str, name: str) -> State:
         person = await self._known(project, name)
         blob = await self._client.get(self._hub.keys(project, person).state(person))
         if blob is None:
             raise NotFound("a userId or anonymousId that sent an event", name, field="id")
-        return person, decode_state(blob)
+        return decode_state(blob)
 
     async def _decisions(
         self, project: str, person: str, after: str | None, limit: int

@@ -2,7 +2,6 @@
 over to the group commit; the 200 is sent after the fsync.
 """
 
-import time
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
@@ -17,6 +16,7 @@ from engage.cors import cors_headers
 from engage.errors import EngageError, InvalidEvent, PayloadTooLarge, Unauthorized, error_body, error_response
 from engage.keys import ShardKeys, shard_of
 from engage.projects import Project
+from engage.times import now_ms
 from engage.wire import (
     MAX_BATCH_BYTES,
     MAX_BATCH_EVENTS,
@@ -85,7 +85,7 @@ class Ingest:
     async def _accept(
         self, scope: Scope, kind: str | None, body: bytes, authorization: bytes | None, origin: bytes | None
     ) -> tuple[int, bytes]:
-        received_at = time.time_ns() // 1_000_000
+        received_at = now_ms()
         body = repair(body)
         self._commit.check_room()
         if kind is not None:
@@ -133,9 +133,7 @@ class Ingest:
         status, success = (400, b"false") if bad and bad == len(results) else (200, b"true")
         return status, b'{"success":' + success + b',"results":[' + b",".join(results) + b"]}"
 
-    def _project(
-        self, scope: Scope, authorization: bytes | None, in_body: str | None, origin: bytes | None
-    ) -> Project:
+    def _project(self, scope: Scope, authorization: bytes | None, in_body: str | None, origin: bytes | None) -> Project:
         project = None
         if authorization is not None:
             project = self._basic.get(authorization)

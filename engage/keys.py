@@ -43,7 +43,19 @@ class ShardKeys:
     | live | pub/sub channel | - | delivery, claim, decider |
     """
 
-    __slots__ = ("decisions", "failed", "generation", "lease", "live", "log", "outbox", "position", "prefix", "stats", "timers")
+    __slots__ = (
+        "decisions",
+        "failed",
+        "generation",
+        "lease",
+        "live",
+        "log",
+        "outbox",
+        "position",
+        "prefix",
+        "stats",
+        "timers",
+    )
 
     def __init__(self, project: str, shard: int) -> None:
         self.prefix = prefix = f"{{{project}.{shard}}}:"

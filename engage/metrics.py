@@ -1,6 +1,5 @@
 """Prometheus metrics: what this process counts, and what the shards' transactions counted in the store."""
 
-import time
 from collections import Counter as Tally
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -10,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from engage.keys import ShardKeys
 from engage.store import STORE_ERRORS
+from engage.times import now_ms
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -62,7 +62,7 @@ async def _read(client: Any, keys: ShardKeys) -> dict[str, int]:
     position = await client.get(keys.position)
     behind = 0
     if newest and newest[0][0] != position:
-        behind = max(1, time.time_ns() // 1_000_000 - int(newest[0][0].partition(b"-")[0]))
+        behind = max(1, now_ms() - int(newest[0][0].partition(b"-")[0]))
     stats["behind_ms"] = behind
     stats["outbox"] = await client.xlen(keys.outbox)
     stats["timers"] = await client.zcard(keys.timers)

@@ -1,7 +1,6 @@
 """The public wire beside ingest: the stream, the inbox, claim and release, articles, client settings, the snippet's files."""
 
 import asyncio
-import time
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +19,7 @@ from engage.projects import Project
 from engage.sdk import SdkFiles
 from engage.store import STORE_ERRORS
 from engage.stream import Client, Hub, parse_cursor
+from engage.times import now_ms
 
 MAX_BODY: Final = 16 * 1024
 _SSE_HEADERS: Final = [
@@ -40,9 +40,7 @@ def json_response(value: Any, status: int = 200, headers: dict[str, str] | None 
 class Public:
     """The routes of the public wire and what they need."""
 
-    def __init__(
-        self, access: Access, hub: Hub, client: Any, shards: int, articles: Articles, files: SdkFiles
-    ) -> None:
+    def __init__(self, access: Access, hub: Hub, client: Any, shards: int, articles: Articles, files: SdkFiles) -> None:
         self._access = access
         self._hub = hub
         self._client = client
@@ -63,7 +61,7 @@ class Public:
 
     async def inbox(self, request: Request) -> Response:
         project = self._access.public(request)
-        now = time.time_ns() // 1_000_000
+        now = now_ms()
         found = []
         for person in self._access.persons(request, project):
             found += await inbox.read_pending(self._client, self._hub.keys(project.id, person), person, None, now)
@@ -71,7 +69,7 @@ class Public:
 
     async def claim(self, request: Request) -> Response:
         keys, delivery_id = await self._delivery(request)
-        claimed = await inbox.claim(self._client, keys, delivery_id, time.time_ns() // 1_000_000)
+        claimed = await inbox.claim(self._client, keys, delivery_id, now_ms())
         if claimed is None:
             raise NotFound("the id of a delivery", delivery_id, field="delivery_id")
         return json_response({"claimed": claimed})
@@ -97,8 +95,9 @@ class Public:
         key = request.path_params["write_key"]
         return json_response(
             {
-                "integrations": {"Segment.io": {"apiKey": key, "apiHost": f"{request.url.netloc}/v1",
-                                                "protocol": request.url.scheme}},
+                "integrations": {
+                    "Segment.io": {"apiKey": key, "apiHost": f"{request.url.netloc}/v1", "protocol": request.url.scheme}
+                },
                 "plan": {"track": {"__default": {"enabled": True, "integrations": {}}}},
                 "remotePlugins": [],
             }

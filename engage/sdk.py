@@ -29,7 +29,9 @@ class SdkFiles:
             raise NotFound("a file of the snippet", name, field="name", hint=hint)
         accepted = {part.partition(";")[0].strip() for part in headers.get("accept-encoding", "").split(",")}
         reply = {
-            "content-type": _TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream",
+            "content-type": _TYPES.get(Path(name).suffix)
+            or mimetypes.guess_type(name)[0]
+            or "application/octet-stream",
             # The loader keeps its name over releases, so it is asked for again; a hashed name never changes its content.
             "cache-control": "public, max-age=300" if name == LOADER else "public, max-age=31536000, immutable",
             "vary": "accept-encoding",

@@ -164,7 +164,8 @@ def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
     """A sentence for each ENGAGE_* variable that is no setting, with the nearest name."""
     known = [setting.variable for setting in TABLE]
     return [
-        f"{name} is no setting" + "".join(f"; did you mean {near}?" for near in difflib.get_close_matches(name, known, 1))
+        f"{name} is no setting"
+        + "".join(f"; did you mean {near}?" for near in difflib.get_close_matches(name, known, 1))
         for name in sorted(environment)
         if name.startswith(PREFIX) and name not in known
     ]

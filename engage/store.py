@@ -34,7 +34,9 @@ def connect(url: str, timeout: float | None = TIMEOUT) -> "redis.Redis[bytes]":
     """A blocking client, for RQ jobs and the command line."""
     if url.startswith(_CLUSTER):
         return RedisCluster.from_url("redis://" + url.removeprefix(_CLUSTER), socket_timeout=timeout)
-    return redis.Redis.from_url(url, socket_timeout=timeout, socket_connect_timeout=TIMEOUT, retry=Retry(NoBackoff(), 0))
+    return redis.Redis.from_url(
+        url, socket_timeout=timeout, socket_connect_timeout=TIMEOUT, retry=Retry(NoBackoff(), 0)
+    )
 
 
 class Script:

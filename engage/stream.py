@@ -6,7 +6,6 @@ reconnect with `Last-Event-ID` goes on without a gap. The inbox is the truth: wh
 """
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, Final
@@ -17,6 +16,7 @@ from engage.inbox import Notice, read_pending
 from engage.keys import ShardKeys, shard_of
 from engage.logs import get_logger
 from engage.store import STORE_ERRORS
+from engage.times import now_ms
 
 HEARTBEAT_SECONDS: Final = 15.0
 RESUBSCRIBE_SECONDS: Final = 0.25
@@ -141,7 +141,7 @@ class Hub:
             pass
 
     async def _unread(self, client: Client) -> list[tuple[str, str, bytes]]:
-        now = time.time_ns() // 1_000_000
+        now = now_ms()
         found = []
         for person in client.persons:
             keys = self.keys(client.project, person)

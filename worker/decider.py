@@ -18,6 +18,7 @@ from engage.log import Logged, decode_entry, to_event
 from engage.logs import get_logger
 from engage.rulebooks import RulebookReader
 from engage.store import STORE_ERRORS
+from engage.times import now_ms
 from rules import Outcome, Rulebook, State, decide, decode_state, encode_state, new_state
 from worker.doorbell import Doorbell
 from worker.lease import LEASE_MS, Lease
@@ -37,10 +38,6 @@ LAG_BUCKETS_MS: Final = (5, 10, 25, 50, 100, 250, 1_000, 5_000, 60_000)
 log = get_logger("worker.decider")
 
 
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 class LeaseLost(Exception):
     """Another decider owns the shard now; what was not committed did not happen."""
 
@@ -49,7 +46,13 @@ class ShardDecider:
     """Owns one shard for as long as its lease lasts."""
 
     def __init__(
-        self, client: Any, reader: Any, keys: ShardKeys, rulebooks: RulebookReader, doorbell: Doorbell, retention_ms: int
+        self,
+        client: Any,
+        reader: Any,
+        keys: ShardKeys,
+        rulebooks: RulebookReader,
+        doorbell: Doorbell,
+        retention_ms: int,
     ) -> None:
         self._client = client
         self._reader = reader  # XREAD blocks its connection
@@ -207,9 +210,7 @@ class ShardDecider:
             self._generation, self._since, self._size = self._generation + 1, now_ms(), 0
         transaction.states = {person: encode_state(outcome.state) for person, outcome in changed.items()}
         try:
-            done = await transaction.commit(
-                self._client, self._keys, self._lease.token, self._generation, self._since
-            )
+            done = await transaction.commit(self._client, self._keys, self._lease.token, self._generation, self._since)
         except BaseException:
             self._states.clear()
             raise

@@ -3,8 +3,6 @@
 Two drains of one shard may run at once: whoever removes the outbox entry delivers, in the same script.
 """
 
-import time
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 
@@ -16,6 +14,7 @@ from engage.logs import get_logger
 from engage.rulebooks import read_definitions_sync
 from engage.settings import load_settings
 from engage.store import STORE_ERRORS, connect
+from engage.times import iso, now_ms
 from rules import Delivery
 from worker.doorbell import answered
 from worker.render import RenderError, render
@@ -83,7 +82,7 @@ class Drain:
     def _deliver(self, group: list[tuple[bytes, Delivery, bytes]]) -> int:
         if not group:
             return 0
-        keys, args = [self._keys.outbox, self._keys.stats], [self._keys.live, _now()]
+        keys, args = [self._keys.outbox, self._keys.stats], [self._keys.live, now_ms()]
         for entry, delivery, wire in group:
             keys += (self._keys.inbox(delivery.person), self._keys.delivery(delivery.delivery_id))
             args += (entry, delivery.delivery_id, delivery.person, wire, delivery.expires_at or "")
@@ -118,10 +117,6 @@ def _messages(store: Any, project: str) -> dict[str, Any]:
     return messages
 
 
-def _now() -> int:
-    return time.time_ns() // 1_000_000
-
-
 def _wire(delivery: Delivery, content: Any) -> bytes:
     """One delivery as clients get it."""
     expires = delivery.expires_at
@@ -138,8 +133,3 @@ def _wire(delivery: Delivery, content: Any) -> bytes:
             "expires_at": None if expires is None else iso(expires),
         }
     )
-
-
-def iso(ms: int) -> str:
-    """ms since the epoch → `2026-12-01T00:00:00.000Z`."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -54,9 +54,7 @@ class Doorbell:
 
     def _ring(self, prefix: str) -> None:
         if self._redis.set(flag(prefix), 1, nx=True, ex=FLAG_SECONDS):
-            self._queue.enqueue_call(
-                JOB, args=(prefix,), timeout=JOB_SECONDS, result_ttl=0, ttl=60, failure_ttl=3_600
-            )
+            self._queue.enqueue_call(JOB, args=(prefix,), timeout=JOB_SECONDS, result_ttl=0, ttl=60, failure_ttl=3_600)
 
 
 def answered(redis: Any, prefix: str) -> None:

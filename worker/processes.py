@@ -18,7 +18,8 @@ from engage.rulebooks import RulebookReader
 from engage.settings import Settings
 from engage.shards import fixed_shards
 from engage.store import STORE_ERRORS, connect, connect_async
-from worker.decider import LeaseLost, ShardDecider, now_ms
+from engage.times import now_ms
+from worker.decider import LeaseLost, ShardDecider
 from worker.doorbell import QUEUE, Doorbell
 from worker.lease import fair_share, resign
 
