@@ -119,7 +119,7 @@ class _Decision:
             if result is not None:
                 self.say(rule.id, result, moment, detail)
             else:
-                self.matched(rule, cause, moment, data)
+                self.matched(rule, event, moment, data)
 
     def reader(self, event: Event) -> Any:
         state = self.state
@@ -134,12 +134,13 @@ class _Decision:
 
         return read
 
-    def matched(self, rule: LiveRule, cause: Cause, moment: int, data: "_Data") -> None:
+    def matched(self, rule: LiveRule, event: Event, moment: int, data: "_Data") -> None:
         """The condition holds at the trigger: now, later, or not again."""
         reason = capped(self.state, rule.id, rule.cap, moment)
         if reason is not None:
             self.say(rule.id, "capped", moment, reason)
             return
+        cause = data.cause
         try:
             delay = data.delay(rule)
         except (EvaluationError, DurationError) as error:
@@ -150,7 +151,7 @@ class _Decision:
         elif rule.id in self.state.timers:
             self.say(rule.id, "delayed", moment, "its timer runs already")
         else:
-            timer = Timer(moment + delay, moment, cause.message_id, cause.keep(rule.kept))
+            timer = Timer(moment + delay, event.timestamp, event.message_id, cause.keep(rule.kept))
             self.state.timers[rule.id] = timer
             self.say(rule.id, "delayed", moment, format_duration(delay))
 

@@ -12,6 +12,7 @@ from rules.limits import MAX_PROBLEMS
 Path = tuple[str | int, ...]
 Severity = Literal["error", "warning"]
 
+MAX_KEY: Final = 60  # characters of a field name that are shown
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
@@ -93,10 +94,10 @@ def show_path(path: Path) -> str:
     for step in path:
         if isinstance(step, int):
             parts.append(f"[{step}]")
-        elif _PLAIN_KEY.fullmatch(step):
+        elif len(step) <= MAX_KEY and _PLAIN_KEY.fullmatch(step):
             parts.append(f".{step}")
         else:
-            parts.append(f"[{printable(repr(step[:60]))}]")
+            parts.append(f"[{printable(repr(step[:MAX_KEY]))}]")
     return "".join(parts)
 
 

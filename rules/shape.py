@@ -1,7 +1,7 @@
 """The shape of a document, checked field by field so that every problem is reported at once."""
 
 import re
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -45,17 +45,51 @@ def _check_field(value: Any, wanted: Any, path: Path, report: Report) -> None:
     if inner is not None and isinstance(value, dict):
         check_shape(value, inner, path, report)
         return
+    before = len(report.problems)
+    if _origin(wanted) is list and isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_field(item, get_args(_bare(wanted))[0], (*path, index), report)
+    elif _origin(wanted) is dict and isinstance(value, dict):
+        for key, item in value.items():
+            _check_field(item, get_args(_bare(wanted))[1], (*path, key), report)
+    if len(report.problems) == before:
+        _convert(value, wanted, path, report)
+
+
+def _convert(value: Any, wanted: Any, path: Path, report: Report) -> None:
     try:
         msgspec.convert(value, wanted)
     except msgspec.ValidationError as error:
-        _add(error, value, path, report)
+        words = _words_in(wanted)
+        if words and isinstance(value, str):
+            listed = ", ".join(f"`{word}`" for word in words)
+            other = " or an object" if _struct_in(wanted) else ""
+            report.add(path, f"Expected {listed}{other}, got {kind_of(value)}{nearest(value, words)}")
+        else:
+            _add(error, value, path, report)
+
+
+def _bare(wanted: Any) -> Any:
+    return get_args(wanted)[0] if get_origin(wanted) is Annotated else wanted
+
+
+def _origin(wanted: Any) -> Any:
+    return get_origin(_bare(wanted))
 
 
 def _struct_in(wanted: Any) -> type[msgspec.Struct] | None:
-    for option in get_args(wanted) or (wanted,):
+    for option in (wanted, *get_args(wanted)):
         if isinstance(option, type) and issubclass(option, msgspec.Struct):
             return option
     return None
+
+
+def _words_in(wanted: Any) -> tuple[str, ...]:
+    """The words of a Literal, where a field is one (or may be one)."""
+    for option in (wanted, *get_args(wanted)):
+        if get_origin(option) is Literal:
+            return get_args(option)
+    return ()
 
 
 def _add(error: msgspec.ValidationError, value: Any, path: Path, report: Report) -> None:

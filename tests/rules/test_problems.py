@@ -1,0 +1,312 @@
+"""What an author reads when a document is wrong: the place, what was expected, the nearest right name."""
+
+import json
+from typing import Any
+
+import pytest
+from engine_helpers import message, problems_of, rule
+from rules import Article, ArticleContent, Definitions, cross_check, parse, parse_article
+
+RULE = {"id": "r", "trigger": "go", "message": "m"}
+MESSAGE = {"id": "m", "kind": "banner", "content": {"en": {}}}
+
+
+def _count(options: dict[str, Any]) -> dict[str, Any]:
+    return {"count": ["page", options]}
+
+
+RULES: list[tuple[dict[str, Any], str, str]] = [
+    ({"trigerr": 1}, "$.trigerr", "Unknown field `trigerr`; did you mean `trigger`?"),
+    ({"message": 3}, "$.message", "Expected `str`, got `int`"),
+    ({"priority": 101}, "$.priority", "Expected `int` <= 100, got the number 101"),
+    ({"priority": "high"}, "$.priority", "Expected `int`, got `str`"),
+    (
+        {"id": "a b"},
+        "$.id",
+        "Expected letters, digits, `_`, `.` or `-` (at most 64, a letter or digit first), got `a b`",
+    ),
+    ({"message": "../m"}, "$.message", "Expected the id of a document, got `../m`"),
+    ({"trigger": []}, "$.trigger", "Expected the name of at least one event, got an empty array"),
+    ({"trigger": ["a", 3]}, "$.trigger[1]", "Expected `str`, got `int`"),
+    ({"trigger": {"after": "A", "without": "B"}}, "$.trigger", "Expected the field `within`, which is missing"),
+    (
+        {"trigger": {"after": "A", "witout": "B", "within": "1d"}},
+        "$.trigger.witout",
+        "Unknown field `witout`; did you mean `without`?",
+    ),
+    (
+        {"trigger": {"after": "A", "without": "B", "within": "soon"}},
+        "$.trigger.within",
+        'Expected a duration like "20s", "30m", "1h30m", "7d" or milliseconds, got \'soon\'',
+    ),
+    (
+        {"trigger": {"after": "A", "without": "B", "within": "1d"}, "delay": "1s"},
+        "$.delay",
+        "A rule on absence cannot be delayed; make `within` longer",
+    ),
+    (
+        {"delay": "20 s"},
+        "$.delay",
+        'Expected a duration like "20s", "30m", "1h30m", "7d" or milliseconds, got \'20 s\'',
+    ),
+    ({"delay": "9999d"}, "$.delay", "Expected at most five years, got '9999d'"),
+    ({"delay": {"iff": [1, 2]}}, "$.delay.iff", "Unknown operator `iff`; did you mean `if`?"),
+    ({"frequency": "sometimes"}, "$.frequency", "Expected `always` or an object, got `sometimes`"),
+    ({"frequency": {"max": 0, "per": "7d"}}, "$.frequency.max", "Expected `int` >= 1, got the number 0"),
+    (
+        {"frequency": {"max": 1, "per": "sesion"}},
+        "$.frequency.per",
+        'Expected a duration like "20s", "30m", "1h30m", "7d" or milliseconds, got \'sesion\', or `session`, or `lifetime`',
+    ),
+    ({"holdout": 1.5}, "$.holdout", "Expected `float` <= 1.0, got the number 1.5"),
+    ({"goal": {"event": "X", "within": "0s"}}, "$.goal.within", "Expected a duration longer than nothing"),
+    ({"condition": {"a": 1, "b": 2}}, "$.condition", "Expected an object with one operator, got 2 fields: `a`, `b`"),
+    ({"condition": {"coutn": ["page"]}}, "$.condition.coutn", "Unknown operator `coutn`; did you mean `count`?"),
+    (
+        {"condition": {"and": [True, {"lenght": "x"}]}},
+        "$.condition.and[1].lenght",
+        "Unknown operator `lenght`; did you mean `length`?",
+    ),
+    (
+        {"condition": {"now": []}},
+        "$.condition.now",
+        'Unknown operator `now`: a rule has no clock of its own; read {"var": "now"}',
+    ),
+    ({"condition": {"segment": "vip"}}, "$.condition.segment", "The operator `segment` is not supported yet"),
+    ({"condition": {"sequence": []}}, "$.condition.sequence", "The operator `sequence` is not supported yet"),
+    ({"condition": {"==": [1]}}, "$.condition", "`==` takes at least 2 arguments, not 1"),
+    (
+        {"condition": {"and": [{"in": [1, 2, 3]}]}},
+        "$.condition.and[0]",
+        "`in` reads exactly 2 arguments; the other 1 argument is never evaluated",
+    ),
+    ({"condition": {"var": "usr.id"}}, "$.condition.var", "Unknown variable `usr.id`; did you mean `user`?"),
+    (
+        {"condition": {"var": ["user.trait.plan"]}},
+        "$.condition.var[0]",
+        "Unknown variable `user.trait.plan`; did you mean `traits`?",
+    ),
+    (
+        {"condition": {"var": "event.plan"}},
+        "$.condition.var",
+        "Unknown variable `event.plan`; did you mean `event.properties.plan`?",
+    ),
+    ({"condition": {"var": "now.day"}}, "$.condition.var", "`now` has no fields, got `now.day`"),
+    ({"condition": {"var": "user.id.x"}}, "$.condition.var", "`user.id` has no fields, got `user.id.x`"),
+    (
+        {"condition": {"var": "@.x"}},
+        "$.condition.var",
+        "Unknown variable `@.x`; expected one of event, page, user, session, group, device, now",
+    ),
+    (
+        {"condition": {"missing": ["usr.id"]}},
+        "$.condition.missing[0]",
+        "Unknown variable `usr.id`; did you mean `user`?",
+    ),
+    ({"condition": {"val": ["usr", "id"]}}, "$.condition.val", "Unknown variable `usr.id`; did you mean `user`?"),
+    ({"condition": {"count": []}}, "$.condition.count", "Expected an event and its options, got 0 arguments"),
+    (
+        {"condition": {"did": ["A", "B"]}},
+        "$.condition.did[1]",
+        'Several events are given as one list: {"did": [["A", "B"]]}',
+    ),
+    ({"condition": {"did": [7]}}, "$.condition.did[0]", "Expected the name of an event, got the number 7"),
+    (
+        {"condition": {"did": [["A", ""]]}},
+        "$.condition.did[0][1]",
+        "Expected the name of an event, got an empty string",
+    ),
+    (
+        {"condition": {"did": ["A", "7d"]}},
+        "$.condition.did[1]",
+        'Several events are given as one list: {"did": [["A", "B"]]}',
+    ),
+    ({"condition": {"did": ["A", 7]}}, "$.condition.did[1]", "Expected an object of options, got the number 7"),
+    (
+        {"condition": {"did": ["A", {"witin": "7d"}]}},
+        "$.condition.did[1].witin",
+        "Unknown option `witin` of `did` (it has `within`, `where`); did you mean `within`?",
+    ),
+    (
+        {"condition": {"did": ["A", {"within": "0s"}]}},
+        "$.condition.did[1].within",
+        "Expected a window longer than nothing",
+    ),
+    ({"condition": {"did": ["A", {"where": None}]}}, "$.condition.did[1].where", "Expected a condition, got null"),
+    (
+        {"condition": {"did": ["A", {"where": {"var": "user.id"}}]}},
+        "$.condition.did[1].where.var",
+        "A `where` reads only the event it counts (event, page), got `user.id`",
+    ),
+    (
+        {"condition": {"did": ["A", {"where": {"did": ["B"]}}]}},
+        "$.condition.did[1].where.did",
+        "A `where` cannot ask for history, got `did`",
+    ),
+    (
+        {"condition": {"did": ["A", {"where": {"==": [1]}}]}},
+        "$.condition.did[1].where",
+        "`==` takes at least 2 arguments, not 1",
+    ),
+    (
+        {"condition": {"seconds_since": ["A", {"first": 1}]}},
+        "$.condition.seconds_since[1].first",
+        "Expected true or false, got the number 1",
+    ),
+    (
+        {"condition": {"some": [[1], {"did": ["A"]}]}},
+        "$.condition.some[1].did",
+        "`did` cannot stand inside an iteration; it does not depend on the item, move it out",
+    ),
+    (
+        {"condition": {">": [{"+": [_count({"within": "1d"}), 1]}, 2]}},
+        "$.condition.>[0].+[0].count",
+        "A `count` within a window must be compared with a constant number, so that the history it needs is bounded",
+    ),
+    (
+        {"condition": {">": [_count({"within": "1d"}), {"var": "user.traits.n"}]}},
+        "$.condition.>[0].count",
+        "A `count` within a window must be compared with a constant number, so that the history it needs is bounded",
+    ),
+    (
+        {"condition": {">=": [_count({"within": "1d"}), 1000]}},
+        "$.condition.>=[0].count",
+        "This needs 1,001 timestamps of every person; at most 1,000 are kept",
+    ),
+    (
+        {"schedule": {"start": "2026-12-01"}},
+        "$.schedule",
+        "`schedule` is not supported yet; leave it out, or set `enabled` by hand",
+    ),
+]
+
+
+@pytest.mark.parametrize("fields, path, text", RULES, ids=[f"{path} {text[:30]}" for _, path, text in RULES])
+def test_a_rule_says_what_is_wrong(fields: dict[str, Any], path: str, text: str) -> None:
+    found = [
+        (problem.path.replace("['", ".").replace("']", ""), problem.message)
+        for problem in problems_of("rule", RULE | fields)
+    ]
+    assert (path, text) in found, found
+
+
+MESSAGES: list[tuple[dict[str, Any], str, str]] = [
+    (
+        {"kind": "tuor"},
+        "$.kind",
+        "Expected `tour`, `chat`, `article`, `banner`, `modal`, `tooltip`, `checklist`, `survey`, got `tuor`; did you mean `tour`?",
+    ),
+    ({"content": {}}, "$.content", "Expected `object` of length >= 1"),
+    ({"content": {"en": "hi"}}, "$.content.en", "Expected `object`, got `str`"),
+    ({"content": {"english!": {}}}, "$.content.english!", "Expected a locale like `en` or `pt-BR`, got `english!`"),
+    ({"expires": "never"}, "$.expires", "Expected a duration"),
+    ({"show_on": {"paths": "/"}}, "$.show_on.paths", "Unknown field `paths`; did you mean `path`?"),
+    ({"kind": "tour", "content": {"en": {"steps": []}}}, "$.content.en.steps", "Expected at least one step, got none"),
+    (
+        {"kind": "tour", "content": {"en": {"steps": [{"text": "a", "traget": "#x"}]}}},
+        "$.content.en.steps[0].traget",
+        "Unknown field `traget`; did you mean `target`?",
+    ),
+    (
+        {"kind": "chat", "content": {"en": {"replies": []}}},
+        "$.content.en",
+        "Expected the field `text`, which is missing",
+    ),
+    (
+        {"kind": "article", "content": {"en": {"article": "no such id!"}}},
+        "$.content.en.article",
+        "Expected the id of a document",
+    ),
+    ({"content": {"en": {"url": "javascript:alert(1)"}}}, "$.content.en.url", "got `javascript:`"),
+    ({"content": {"en": {"url": " java\nscript:alert(1)"}}}, "$.content.en.url", "got `javascript:`"),
+    ({"content": {"en": {"deep": [{"href": "DATA:text/html,x"}]}}}, "$.content.en.deep[0].href", "got `data:`"),
+    ({"content": {"en": {"text": "see [this](javascript:alert(1))"}}}, "$.content.en.text", "got `javascript:`"),
+    ({"content": {"en": {"text": "see <vbscript:x>"}}}, "$.content.en.text", "got `vbscript:`"),
+    ({"content": {"en": {"text": "[1]: javascript:x"}}}, "$.content.en.text", "got `javascript:`"),
+]
+
+
+@pytest.mark.parametrize("fields, path, text", MESSAGES, ids=[f"{path} {text[:30]}" for _, path, text in MESSAGES])
+def test_a_message_says_what_is_wrong(fields: dict[str, Any], path: str, text: str) -> None:
+    found = [
+        (problem.path.replace("['", ".").replace("']", ""), problem.message)
+        for problem in problems_of("message", MESSAGE | fields)
+    ]
+    assert any(at.startswith(path) and text in said for at, said in found), found
+
+
+@pytest.mark.parametrize(
+    "url", ["https://x.example", "http://x", "mailto:a@b.example", "/p", "p?q=a:b", "//cdn/x", "#top", ""]
+)
+def test_safe_links_pass(url: str) -> None:
+    assert not problems_of("message", MESSAGE | {"content": {"en": {"url": url, "text": f"[a]({url})"}}})
+
+
+SYNTAX = [
+    (b'{"id": "r",}', 1, 12, "Expected another value after `,`, got `}`"),
+    (b'{\n  "id" "r"}', 2, 8, 'Expected `:`, got `"`'),
+    (b'{"enabled": tru}', 1, 13, "Expected a JSON value, got `tru`; did you mean `true`?"),
+    (b'["a"\n "b"]', 2, 2, 'Expected `,` or `]`, got `"`'),
+    (b"{} {}", 1, 4, "Expected the end of the document, got `{`"),
+    (b"", 1, 1, "Expected a JSON value, got the end of the text"),
+    (b'{"a": NaN}', 1, 7, "Expected a JSON value, got `NaN`"),
+    (b"{a: 1}", 1, 2, 'Expected a field name in `"`, got `a`'),
+    (b'\n"\xff"', 2, 2, "Expected UTF-8, got the byte 0xff"),
+    (b'{"a": 1,\n "a": 2}', 2, 2, "Expected each field once, got it twice"),
+    (b'{"a": "\\ud800"}', 1, 7, "Expected Unicode text, got half of a surrogate pair"),
+    (b'{"a": 1e999}', 1, 7, "Expected a number of 64 bits, got one out of range"),
+    (b'{"a": 99999999999999999999}', 1, 7, "Expected a number of 64 bits, got one out of range"),
+    (b"[" * 65, 1, 65, "Expected at most 64 levels of nesting"),
+    (b"[" + b"1," * 10_001 + b"1]", 1, 20_000, "Expected at most 10,000 values in one document"),
+    (b" " * 262_145, 0, 0, "Expected at most 262,144 bytes, got 262,145"),
+]
+
+
+@pytest.mark.parametrize("text, line, column, said", SYNTAX, ids=[said[:50] for *_, said in SYNTAX])
+def test_broken_json_has_a_place(text: bytes, line: int, column: int, said: str) -> None:
+    document, problems = parse("rule", text, "rules/r.json")
+    assert document is None
+    assert (problems[0].line, problems[0].column, problems[0].message) == (line, column, said)
+    assert problems[0].file == "rules/r.json"
+
+
+def test_every_problem_is_reported_at_once_with_its_place() -> None:
+    text = '{\n  "id": "r",\n  "trigger": "go",\n  "message": "m",\n  "condition": {"and": [\n    {"var": "usr.id"},\n    {"iff": []}\n  ]},\n  "delay": "soon"\n}'
+    problems = problems_of("rule", text.encode(), "rules/x.json")
+    assert [(problem.line, problem.column) for problem in problems] == [(2, 9), (6, 13), (7, 6), (9, 12)]
+    assert (
+        str(problems[1])
+        == "rules/x.json:6:13: error: $.condition.and[0].var: Unknown variable `usr.id`; did you mean `user`?"
+    )
+
+
+def test_a_document_is_named_after_its_file() -> None:
+    (problem,) = problems_of("rule", RULE, "rules/other.json")
+    assert problem.message == "Expected the id `other`, as the file is named, got `r`"
+
+
+def test_documents_that_do_not_exist_are_named_with_the_nearest() -> None:
+    text = json.dumps(RULE | {"message": "pricing-hlp"}, indent=1).encode()
+    definitions = Definitions(
+        [rule(message="pricing-hlp"), rule(message="pricing-help")],
+        [message(id="pricing-help", kind="article", content={"en": {"article": "gone"}})],
+        articles=[Article("gone-by", {"en": ArticleContent("t", "b")})],
+    )
+    found = cross_check(definitions, {("rule", "r"): ("rules/r.json", text)})
+    assert [(problem.file, problem.line, problem.message) for problem in found] == [
+        ("rules/r.json", 2, "Expected each rule id once, got `r` twice"),
+        ("rules/r.json", 4, "The message `pricing-hlp` does not exist; did you mean `pricing-help`?"),
+        ("messages/pricing-help", 0, "The article `gone` does not exist; did you mean `gone-by`?"),
+    ]
+
+
+def test_an_article_has_a_title_and_a_body() -> None:
+    identifier, locale, content, problems = parse_article(
+        "\ufeff# Ex\u00e9\n\nBody\n".encode(), "articles/export.csv.ja.md"
+    )
+    assert (identifier, locale, problems) == ("export.csv", "ja", [])
+    assert content == ArticleContent("Ex\u00e9", "Body\n")
+    assert (
+        parse_article(b"no title", "articles/a.en.md")[3][0].message == "Expected a first `# Heading`: it is the title"
+    )
+    assert "named `<id>.<locale>.md`" in parse_article(b"# t", "articles/a.md")[3][0].message

@@ -1,0 +1,136 @@
+"""Temporal operators give the same answer as counting the whole history by brute force."""
+
+from typing import Any
+
+import pytest
+from engine_helpers import D, H, M, PERSON, S, event, page, play, rule, rulebook
+from engine_oracle import Seen, holds
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rules import decide, decode_state, encode_state, new_state
+
+NAMES = ["page", "A", "B"]
+PATHS = ["/pricing", "/docs", ""]
+WINDOWS = ["1s", "10s", "1m", "90m", "2d"]
+EXPRESSIONS = st.sampled_from(["==", "===", "!=", "!==", ">", ">=", "<", "<="])
+
+wheres = st.sampled_from(
+    [
+        {"==": [{"var": "page.path"}, "/pricing"]},
+        {"in": [{"var": "page.path"}, ["/pricing", "/docs"]]},
+        {"!=": [{"var": "event.properties.n"}, 1]},
+        {"and": [{"==": [{"var": "page.path"}, "/docs"]}, {">": [{"var": "event.properties.n"}, 1]}]},
+        {"or": [{"==": [{"var": "event.properties.n"}, 2]}, {"==": [{"var": "event.name"}, "A"]}]},
+    ]
+)
+events_asked = st.one_of(st.sampled_from(NAMES), st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True))
+
+
+@st.composite
+def temporals(draw: Any, name: str, *options: str) -> Any:
+    chosen: dict[str, Any] = {}
+    if "within" in options and draw(st.booleans()):
+        chosen["within"] = draw(st.sampled_from(WINDOWS))
+    if "first" in options and draw(st.booleans()):
+        chosen["first"] = draw(st.booleans())
+    if draw(st.booleans()):
+        chosen["where"] = draw(wheres)
+    return {name: [draw(events_asked), chosen] if chosen or draw(st.booleans()) else [draw(events_asked)]}
+
+
+counts = st.tuples(EXPRESSIONS, temporals("count", "within"), st.integers(-1, 12), st.booleans()).map(
+    lambda parts: {parts[0]: [parts[2], parts[1]] if parts[3] else [parts[1], parts[2]]}
+)
+silences = st.tuples(
+    st.sampled_from([">", ">=", "<", "<="]), temporals("seconds_since", "first"), st.sampled_from([0, 1, 9.5, 60, 5400])
+)
+leaves = st.one_of(
+    counts,
+    temporals("did", "within"),
+    silences.map(lambda parts: {parts[0]: [parts[1], parts[2]]}),
+    temporals("count", "within"),
+    wheres,
+)
+conditions = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        st.lists(inner, min_size=1, max_size=3).map(lambda parts: {"and": parts}),
+        st.lists(inner, min_size=1, max_size=3).map(lambda parts: {"or": parts}),
+        inner.map(lambda part: {"!": [part]}),
+    ),
+    max_leaves=5,
+)
+# Steps of the clock that hit window edges often; negative ones are late events.
+steps = st.sampled_from(
+    [0, 1, 500, 999, S, 9_999, 10 * S, M - 1, M, 89 * M, 90 * M, D, 2 * D, -1, -S, -10 * S, -M, -H, -2 * D]
+)
+histories = st.lists(
+    st.tuples(st.sampled_from(NAMES), steps, st.sampled_from(PATHS), st.integers(0, 3)), min_size=1, max_size=25
+)
+
+
+def _seen(history: list[tuple[str, int, str, int]]) -> list[Seen]:
+    at = 1_700_000_000_000
+    found = []
+    for name, step, path, number in history:
+        at += step
+        found.append(Seen(name, at, path, {"n": number}))
+    return found
+
+
+@settings(max_examples=250, deadline=None)
+@given(condition=conditions, history=histories)
+def test_a_condition_holds_exactly_when_brute_force_says_so(condition: Any, history: Any) -> None:
+    book = rulebook(rule(trigger=NAMES, condition=condition, frequency="always"))
+    state, past, now = new_state(PERSON), [], 0
+    for seen in _seen(history):
+        past.append(seen)
+        now = max(now, seen.at)
+        call = event(
+            seen.name, seen.at, properties=seen.properties, context={"page": {"path": seen.path}} if seen.path else {}
+        )
+        if seen.name == "page" and not seen.path:
+            call.properties = {"n": seen.properties["n"]}
+        outcome = decide(state, call, seen.at, book)
+        assert bool(outcome.deliveries) == holds(condition, past, now), (past, now)
+        state = decode_state(encode_state(outcome.state))
+
+
+@pytest.mark.parametrize("offset, inside", [(-1, True), (0, False), (1, False)])
+def test_a_window_is_half_open(offset: int, inside: bool) -> None:
+    book = rulebook(rule(condition={">=": [{"count": ["A", {"within": "10s"}]}, 1]}, frequency="always"))
+    last = play(new_state(PERSON), book, event("A", H), event("go", H + 10 * S + offset))[-1]
+    assert bool(last.deliveries) == inside
+
+
+def test_the_triggering_event_counts_itself() -> None:
+    book = rulebook(rule(trigger="A", condition={"==": [{"count": ["A"]}, 1]}, frequency="always"))
+    outcomes = play(new_state(PERSON), book, event("A", H), event("A", H + 1))
+    assert [len(outcome.deliveries) for outcome in outcomes] == [1, 0]
+
+
+def test_editing_a_window_keeps_the_past() -> None:
+    before = rulebook(rule(condition={">=": [{"count": ["A", {"within": "10s"}]}, 2]}))
+    after = rulebook(rule(condition={">=": [{"count": ["A", {"within": "7d"}]}, 2]}))
+    state = play(new_state(PERSON), before, event("A", H), event("A", 2 * H))[-1].state
+    assert play(state, after, event("go", 3 * H))[-1].deliveries
+
+
+def test_history_of_a_rule_edited_away_and_back_is_kept() -> None:
+    book = rulebook(rule(condition={">=": [{"count": ["A"]}, 2]}))
+    other = rulebook(rule(id="other", trigger="nothing"))
+    state = play(new_state(PERSON), book, event("A", H), event("A", 2 * H))[-1].state
+    state = play(state, other, event("x", 3 * H), event("x", 4 * H), event("x", 3 * D))[-1].state
+    assert play(state, book, event("go", 4 * D))[-1].deliveries
+    state = play(state, book, event("x", 5 * D))[-1].state
+    state = play(state, other, *[event("x", day * D) for day in range(6, 15)])[-1].state
+    assert not state.tracks and not state.unknown
+
+
+def test_memory_is_bounded_by_what_the_condition_asks() -> None:
+    book = rulebook(rule(condition={">=": [{"count": ["page", {"within": "7d"}]}, 20]}))
+    state = new_state(PERSON)
+    for index in range(500):
+        state = decide(state, page("/", H + index), H, book).state
+    (track,) = state.tracks.values()
+    assert (track.count, len(track.recent)) == (500, 21)
