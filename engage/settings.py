@@ -39,6 +39,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str
     log_format: str
 
+    @property
+    def embedded_log(self) -> bool:
+        """Whether the log's server is the one Engage runs itself."""
+        return self.redis_url == f"unix://{socket_path(self.data_dir, 'log')}"
+
+    @property
+    def embedded_queue(self) -> bool:
+        return self.queue_url == f"unix://{socket_path(self.data_dir, 'queue')}"
+
 
 class Setting(msgspec.Struct, frozen=True):
     """One row: how the text of `ENGAGE_<NAME>` becomes the value of the field."""
@@ -148,6 +157,20 @@ def load_settings(environment: Mapping[str, str] = os.environ, **given: str | No
     values["queue_url"] = values["queue_url"] or external or f"unix://{socket_path(data, 'queue')}"
     values["database_url"] = values["database_url"] or f"sqlite:///{data / 'engage.db'}"
     return Settings(**values)
+
+
+def environment_of(settings: Settings, base: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment in which a child process reads these same settings."""
+    environment = {name: value for name, value in base.items() if not name.startswith(PREFIX)}
+    for setting in TABLE:
+        value = getattr(settings, setting.field)
+        if setting.field == "log_retention_ms":
+            environment[setting.variable] = f"{value // 1_000}s"
+        elif isinstance(value, tuple):
+            environment[setting.variable] = ",".join(value)
+        elif value is not None:
+            environment[setting.variable] = str(value)
+    return environment
 
 
 def socket_path(data_dir: Path, name: str) -> Path:

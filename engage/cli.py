@@ -1,0 +1,143 @@
+"""The command line: `engage up | serve | decide | work | rules check | keys | doctor`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from engage import __version__, app, doctor, up
+from engage.checking import check_paths
+from engage.errors import ConfigurationError, EngageError
+from engage.logs import configure_logging
+from engage.projects import load_projects
+from engage.settings import Settings, load_settings, unknown_variables
+
+cli = typer.Typer(name="engage", help="Proactive in-product engagement.", no_args_is_help=True, add_completion=False)
+rules = typer.Typer(name="rules", help="Rules, messages, segments and articles.", no_args_is_help=True)
+cli.add_typer(rules)
+
+Host = Annotated[str | None, typer.Option("--host", help="Address to listen on (ENGAGE_HOST).")]
+Port = Annotated[int | None, typer.Option("--port", help="Port to listen on (ENGAGE_PORT).")]
+Data = Annotated[Path | None, typer.Option("--data", help="Data folder (ENGAGE_DATA_DIR).")]
+Rules = Annotated[Path | None, typer.Option("--rules", help="Folder with rules/, messages/, … (ENGAGE_RULES_DIR).")]
+
+
+@cli.command("up")
+def up_(host: Host = None, port: Port = None, data: Data = None, rules: Rules = None) -> None:
+    """Run everything on this machine: stores, service, decider, worker, and the watcher of --rules."""
+    settings = _settings(host=host, port=port, data_dir=data, rules_dir=rules)
+    if settings.rules_dir is not None and settings.rules_dir.exists() and not settings.rules_dir.is_dir():
+        raise ConfigurationError("a folder", str(settings.rules_dir), field="--rules")
+    raise typer.Exit(up.run(settings))
+
+
+@cli.command()
+def serve(host: Host = None, port: Port = None, data: Data = None) -> None:
+    """Run one API process (needs the store: ENGAGE_REDIS_URL, or a running `engage up`)."""
+    app.run(_settings(host=host, port=port, data_dir=data))
+
+
+@cli.command()
+def decide(data: Data = None) -> None:
+    """Run one decider process; any number share the shards."""
+    _exec_worker("decide", data)
+
+
+@cli.command()
+def work(data: Data = None) -> None:
+    """Run one RQ worker that delivers."""
+    _exec_worker("work", data)
+
+
+@cli.command()
+def keys(data: Data = None, json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """Show the projects' keys, making the first project's when there are none."""
+    projects = load_projects(_settings(data_dir=data))
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(projects), indent=2).decode())
+        return
+    for project in projects:
+        typer.echo(f"project          {project.id} ({project.name})")
+        typer.echo(f"write key        {project.write_key}    in pages and apps: public")
+        typer.echo(f"secret key       {project.secret_key}    on servers only")
+        secret = (
+            project.identity_secret
+            or "not set: a userId is not verified; set ENGAGE_IDENTITY_SECRET to require userHash"
+        )
+        typer.echo(f"identity secret  {secret}")
+        typer.echo(
+            f"allowed origins  {', '.join(project.allowed_origins) or 'any; set ENGAGE_ALLOWED_ORIGINS to restrict'}"
+        )
+
+
+@cli.command("doctor")
+def doctor_(data: Data = None, port: Port = None, rules: Rules = None) -> None:
+    """Say what is missing on this machine, and how to mend it."""
+    findings = doctor.examine(_settings(data_dir=data, port=port, rules_dir=rules))
+    for finding in findings:
+        typer.echo(f"{finding.state:<5} {finding.what}: {finding.found}")
+        if finding.mend:
+            typer.echo(f"      → {finding.mend}")
+    raise typer.Exit(1 if any(finding.state == "bad" for finding in findings) else 0)
+
+
+@rules.command("check")
+def check(
+    paths: Annotated[list[Path], typer.Argument(help="Files or folders.")],
+    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+) -> None:
+    """Report every problem of the documents at once; exit status 1 when one is an error."""
+    if format not in ("text", "json"):
+        raise typer.BadParameter(f"expected text or json, got {format}", param_hint="--format")
+    checked = check_paths(paths)
+    if format == "json":
+        typer.echo(msgspec.json.format(msgspec.json.encode(checked), indent=2).decode())
+    else:
+        for problem in checked.problems:
+            typer.echo(str(problem))
+        typer.echo(checked.summary, err=bool(checked.errors))
+    raise typer.Exit(1 if checked.errors else 0)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"engage {__version__}")
+        raise typer.Exit
+
+
+@cli.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Proactive in-product engagement: watch what people do, show each the one thing that helps."""
+
+
+def _settings(**given: Any) -> Settings:
+    settings = load_settings(**{name: None if value is None else str(value) for name, value in given.items()})
+    configure_logging(settings)
+    for warning in unknown_variables():
+        typer.echo(f"engage: warning: {warning}", err=True)
+    return settings
+
+
+def _exec_worker(what: str, data: Path | None) -> None:
+    """Becomes the worker process: this room starts that one, it does not import it."""
+    if data is not None:
+        os.environ["ENGAGE_DATA_DIR"] = str(data)
+    os.execv(sys.executable, [sys.executable, "-m", "worker", what])
+
+
+def main() -> None:
+    """The console script. Our errors are said in one line, without a traceback, and exit with 2."""
+    try:
+        cli()
+    except EngageError as error:
+        typer.echo(f"engage: {error.message}", err=True)
+        if error.hint:
+            typer.echo(f"  → {error.hint}", err=True)
+        sys.exit(2)

@@ -1,0 +1,202 @@
+"""Definitions as files: reading a folder, falling back to the last good version of what is broken, and watching it.
+
+A folder holds `rules/<id>.json`, `messages/<id>.json`, `segments/<id>.json` and `articles/<id>.<locale>.md`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from watchfiles import awatch
+
+from engage.logs import get_logger
+from rules import (
+    Article,
+    ArticleContent,
+    Definitions,
+    Message,
+    Problem,
+    Rule,
+    Segment,
+    cross_check,
+    parse,
+    parse_article,
+)
+
+FOLDERS: Final = {"rule": "rules", "message": "messages", "segment": "segments"}
+ARTICLES: Final = "articles"
+DEBOUNCE_MS: Final = 100  # an editor that writes a file in two steps is read once
+RETRY_SECONDS: Final = 0.5
+Key = tuple[str, str]  # kind, id
+log = get_logger("engage.definitions")
+
+
+class Loaded(msgspec.Struct):
+    """What a set of files says: the documents that can go live, and everything that is wrong with the others."""
+
+    definitions: Definitions
+    problems: list[Problem]
+    files: dict[Key, tuple[str, bytes]]
+
+    @property
+    def errors(self) -> list[Problem]:
+        return [problem for problem in self.problems if problem.severity == "error"]
+
+
+def load_folder(folder: Path, last_good: Definitions | None = None) -> Loaded:
+    """Reads all documents below `folder`. A broken one is replaced by its version in `last_good`, where it has one."""
+    found = _Reader(folder, _by_key(last_good or Definitions()))
+    for kind, name in FOLDERS.items():
+        for path in sorted((folder / name).glob("*.json")):
+            found.read(kind, path)
+    for path in sorted((folder / ARTICLES).glob("*.md")):
+        found.read_article(path)
+    return found.settle()
+
+
+class _Reader:
+    def __init__(self, folder: Path, last_good: dict[Key, Any]) -> None:
+        self.folder = folder
+        self.last_good = last_good
+        self.documents: dict[Key, Any] = {}
+        self.files: dict[Key, tuple[str, bytes]] = {}
+        self.problems: list[Problem] = []
+
+    def read(self, kind: Any, path: Path) -> None:
+        key = kind, path.stem
+        text = self._text(path)
+        if text is None:
+            return
+        document, problems = parse(kind, text, str(path))
+        self.problems += problems
+        self.files[key] = str(path), text
+        document = document or self.last_good.get(key)
+        if document is not None:
+            self.documents[key] = document
+
+    def read_article(self, path: Path) -> None:
+        text = self._text(path)
+        if text is None:
+            return
+        identifier, locale, content, problems = parse_article(text, str(path))
+        self.problems += problems
+        key = "article", identifier
+        self.files[key] = str(path), text
+        if content is None and (before := self.last_good.get(key)) is not None:
+            content = before.content.get(locale)
+        if content is not None:
+            locales: dict[str, ArticleContent] = self.documents[key].content if key in self.documents else {}
+            self.documents[key] = Article(identifier, {**locales, locale: content})
+
+    def settle(self) -> Loaded:
+        """Takes back, one round after the other, what only the whole set shows to be broken."""
+        reported: set[Problem] = set()
+        while True:
+            found = cross_check(_definitions(self.documents.values()), self.files)
+            self.problems += [problem for problem in found if problem not in reported]
+            reported.update(found)
+            files = {problem.file for problem in found if problem.severity == "error"}
+            broken = [key for key, (file, _) in self.files.items() if file in files and key in self.documents]
+            if not broken:
+                return Loaded(_definitions(self.documents.values()), self.problems, self.files)
+            for key in broken:
+                before = self.last_good.get(key)
+                if before is not None and before != self.documents[key]:
+                    self.documents[key] = before
+                else:
+                    del self.documents[key]
+
+    def _text(self, path: Path) -> bytes | None:
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None  # an editor that renames: the next change brings it back
+        except OSError as error:
+            self.problems.append(Problem(str(path), 0, 0, "$", f"Expected a readable file: {error.strerror}"))
+            return None
+
+
+def _by_key(definitions: Definitions) -> dict[Key, Any]:
+    groups: dict[str, Iterable[Any]] = {
+        "rule": definitions.rules,
+        "message": definitions.messages,
+        "segment": definitions.segments,
+        "article": definitions.articles,
+    }
+    return {(kind, document.id): document for kind, documents in groups.items() for document in documents}
+
+
+def _definitions(documents: Iterable[Any]) -> Definitions:
+    found = Definitions([], [], [], [])
+    lists: dict[type, list[Any]] = {
+        Rule: found.rules,
+        Message: found.messages,
+        Segment: found.segments,
+        Article: found.articles,
+    }
+    for document in documents:
+        lists[type(document)].append(document)
+    return found
+
+
+class Watcher:
+    """Keeps what is live in step with a folder. `publish(definitions)` makes a set live; it may raise, then it is tried
+    again. `last_good` is what was live before this process started."""
+
+    def __init__(
+        self, folder: Path, publish: Callable[[Definitions], Awaitable[int]], last_good: Definitions | None = None
+    ) -> None:
+        self._folder = folder
+        self._publish = publish
+        self._last_good = last_good or Definitions()
+        self._reported: set[Problem] = set()
+
+    async def run(self) -> None:
+        """Publishes the folder, then every change of it, for ever."""
+        await self._wait_for_folder()
+        # Watching begins before the first reading: a change in between is not missed.
+        changes = awatch(self._folder, debounce=DEBOUNCE_MS, step=20, rust_timeout=1_000, yield_on_timeout=False)
+        first = asyncio.ensure_future(self.refresh())
+        async for _ in changes:
+            await first
+            await self.refresh()
+
+    async def refresh(self) -> None:
+        """Reads the folder once and publishes what can go live."""
+        while True:
+            try:
+                loaded = await asyncio.to_thread(load_folder, self._folder, self._last_good)
+                self._report(loaded)
+                version = await self._publish(loaded.definitions)
+            except Exception as error:
+                log.warning("definitions not published, trying again", error=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            self._last_good = loaded.definitions
+            log.info(
+                "definitions live",
+                version=version,
+                rules=len(loaded.definitions.rules),
+                messages=len(loaded.definitions.messages),
+                articles=len(loaded.definitions.articles),
+            )
+            return
+
+    def _report(self, loaded: Loaded) -> None:
+        """Says what is new among the problems, and what was mended."""
+        problems = set(loaded.problems)
+        for problem in loaded.problems:
+            if problem not in self._reported:
+                (log.error if problem.severity == "error" else log.warning)(str(problem))
+        files = {problem.file for problem in problems}
+        for file in sorted({problem.file for problem in self._reported} - files):
+            log.info("mended", file=file)
+        self._reported = problems
+
+    async def _wait_for_folder(self) -> None:
+        if not self._folder.is_dir():
+            log.warning("rules folder not there yet, waiting for it", folder=str(self._folder))
+        while not self._folder.is_dir():
+            await asyncio.sleep(RETRY_SECONDS)

