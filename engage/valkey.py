@@ -38,7 +38,8 @@ def command(settings: Settings, name: str) -> list[str]:
         *("--auto-aof-rewrite-percentage", "100"),
         *("--auto-aof-rewrite-min-size", "64mb"),
         *("--daemonize", "no"),
-        *("--loglevel", "warning"),
+        *("--loglevel", "notice"),
+        *("--logfile", str(folder / "valkey.log")),
     ]
 
 
