@@ -100,14 +100,20 @@ def browser() -> None:
     if any(shutil.which(name) for name in BROWSERS):
         return
     if shutil.which("apt-get") is None:
-        fail("the browser tests need Chromium, and none was found", "install Chromium or Google Chrome, then run it again")
+        fail(
+            "the browser tests need Chromium, and none was found",
+            "install Chromium or Google Chrome, then run it again",
+        )
     as_root = [] if os.geteuid() == 0 else ["sudo"]
     if as_root and shutil.which("sudo") is None:
         fail("the browser tests need Chromium, and only root can install it", "apt-get install chromium fonts-noto-cjk")
     say("installing Chromium")
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     run([*as_root, "apt-get", "update", "-qq"], env=quiet)
-    run([*as_root, "apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-noto-cjk"], env=quiet)
+    run(
+        [*as_root, "apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-noto-cjk"],
+        env=quiet,
+    )
 
 
 def lock() -> None:

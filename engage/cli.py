@@ -118,7 +118,8 @@ def common(
 
 
 def _settings(**given: Any) -> Settings:
-    settings = load_settings(**{name: None if value is None else str(value) for name, value in given.items()})
+    texts = {name: None if value is None else str(value) for name, value in given.items()}
+    settings = load_settings(os.environ, **texts)
     configure_logging(settings)
     for warning in unknown_variables():
         typer.echo(f"engage: warning: {warning}", err=True)

@@ -122,7 +122,7 @@ async def claim(client: Any, keys: ShardKeys, delivery_id: str, now: int) -> boo
     person = await client.hget(key, "person")
     if person is None:
         return None
-    return await CLAIM.run(client, [key, keys.inbox(person.decode()), keys.stats], [now]) == 1
+    return bool(await CLAIM.run(client, [key, keys.inbox(person.decode()), keys.stats], [now]))
 
 
 async def release(client: Any, keys: ShardKeys, delivery_id: str) -> bool | None:
@@ -131,4 +131,4 @@ async def release(client: Any, keys: ShardKeys, delivery_id: str) -> bool | None
     person = await client.hget(key, "person")
     if person is None:
         return None
-    return await RELEASE.run(client, [key, keys.inbox(person.decode()), keys.stats], [keys.live]) == 1
+    return bool(await RELEASE.run(client, [key, keys.inbox(person.decode()), keys.stats], [keys.live]))

@@ -21,8 +21,8 @@ TIMEOUT: Final = 5.0
 _CLUSTER: Final = "redis+cluster://"
 
 
-def connect_async(url: str, timeout: float | None = TIMEOUT) -> "aredis.Redis[bytes]":
-    """An asyncio client; one failed try is reported at once, for the callers know better when to try again."""
+def connect_async(url: str, timeout: float | None = TIMEOUT) -> Any:
+    """An asyncio client (`redis.asyncio.Redis` or its cluster twin: typed Any, for the two share no base); one failed try is reported at once, for the callers know better when to try again."""
     if url.startswith(_CLUSTER):
         return AsyncRedisCluster.from_url("redis://" + url.removeprefix(_CLUSTER), socket_timeout=timeout)
     return aredis.Redis.from_url(
@@ -30,8 +30,8 @@ def connect_async(url: str, timeout: float | None = TIMEOUT) -> "aredis.Redis[by
     )
 
 
-def connect(url: str, timeout: float | None = TIMEOUT) -> "redis.Redis[bytes]":
-    """A blocking client, for RQ jobs and the command line."""
+def connect(url: str, timeout: float | None = TIMEOUT) -> Any:
+    """A blocking client (see `connect_async`), for RQ jobs and the command line."""
     if url.startswith(_CLUSTER):
         return RedisCluster.from_url("redis://" + url.removeprefix(_CLUSTER), socket_timeout=timeout)
     return redis.Redis.from_url(

@@ -148,8 +148,8 @@ def _identifier(value: Id, field: str) -> str | None:
     return value
 
 
-def _check_call(event: WireEvent, kind: str | None) -> None:
-    """What each kind of call needs beside a person."""
+def _check_call(event: WireEvent, kind: str | None) -> str:
+    """What each kind of call needs beside a person; returns the kind."""
     if kind == "track":
         if not event.event:
             raise InvalidEvent("the event's name", repr(event.event), field="$.event")
@@ -159,10 +159,11 @@ def _check_call(event: WireEvent, kind: str | None) -> None:
     elif kind == "alias":
         if _identifier(event.previousId, "previousId") is None:
             raise InvalidEvent("the id the user had before", repr(event.previousId), field="$.previousId")
-    elif kind not in TYPES:
+    elif kind is None or kind not in TYPES:
         raise InvalidEvent("one of " + ", ".join(TYPES), repr(kind), field="$.type")
     if event.event is not None and len(event.event) > MAX_NAME:
         raise InvalidEvent(f"at most {MAX_NAME} characters", str(len(event.event)), field="$.event")
+    return kind
 
 
 def to_record(
@@ -172,8 +173,7 @@ def to_record(
 
     Raises InvalidEvent with the field, what was expected and what came.
     """
-    kind = kind or event.type
-    _check_call(event, kind)
+    kind = _check_call(event, kind or event.type)
     person = _identifier(event.userId, "userId")
     anonymous = _identifier(event.anonymousId, "anonymousId")
     if person is not None:

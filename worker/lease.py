@@ -53,7 +53,8 @@ async def fair_share(client: Any, project: str, member: str, shards: int, now: i
     pipeline.zadd(key, {member: now})
     pipeline.zremrangebyscore(key, "-inf", now - ALIVE_MS)
     pipeline.zcard(key)
-    return math.ceil(shards / max(1, (await pipeline.execute())[2]))
+    alive: int = (await pipeline.execute())[2]
+    return math.ceil(shards / max(1, alive))
 
 
 async def resign(client: Any, projects: Sequence[str], member: str) -> None:
