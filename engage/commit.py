@@ -24,7 +24,7 @@ class GroupCommit:
         self._observe = observe
         self._waiting: dict[str, list[LogRecord]] = {}
         self._count = 0
-        self._flushed: asyncio.Future[None] | None = None
+        self._callers: list[asyncio.Future[None]] = []
         self._running: asyncio.Task[None] | None = None
 
     def add(self, log: str, record: LogRecord) -> None:
@@ -44,32 +44,29 @@ class GroupCommit:
     async def flushed(self) -> None:
         """Waits until all that was added is on disk. Raises StoreUnavailable: then the outcome is unknown, and the
         client sends its events again (their messageIds make them count once)."""
-        if self._flushed is None:
-            self._flushed = asyncio.get_running_loop().create_future()
-        flushed = self._flushed
+        # A future of its own for each caller: one that hangs up cancels nobody else's.
+        caller = asyncio.get_running_loop().create_future()
+        self._callers.append(caller)
         if self._running is None:
             self._running = asyncio.create_task(self._run())
-        # A client that hangs up must not cancel the future that its neighbours wait for.
-        await asyncio.shield(flushed)
+        await caller
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            while self._flushed is not None:
-                waiting, flushed, count = self._waiting, self._flushed, self._count
-                self._waiting, self._flushed, self._count = {}, None, 0
+            while self._callers:
+                waiting, callers, count = self._waiting, self._callers, self._count
+                self._waiting, self._callers, self._count = {}, [], 0
                 started = loop.time()
                 try:
                     await self._write(waiting)
                 except STORE_ERRORS as error:
-                    flushed.set_exception(StoreUnavailable(str(error)))
-                    flushed.exception()  # read, also where every waiter has hung up
-                except BaseException as error:
-                    flushed.set_exception(StoreUnavailable(repr(error)))
-                    flushed.exception()
+                    _answer(callers, StoreUnavailable(f"the store did not confirm ({error})"))
+                except BaseException:
+                    _answer(callers, StoreUnavailable("the service is stopping"))
                     raise
                 else:
-                    flushed.set_result(None)
+                    _answer(callers, None)
                     self._observe(count, loop.time() - started)
         finally:
             self._running = None
@@ -80,3 +77,13 @@ class GroupCommit:
             for start in range(0, len(records), ENTRY_EVENTS):
                 pipeline.execute_command("XADD", log, "*", "e", encode_records(records[start : start + ENTRY_EVENTS]))
         await pipeline.execute()
+
+
+def _answer(callers: list[asyncio.Future[None]], failure: Exception | None) -> None:
+    for caller in callers:
+        if caller.done():
+            continue  # it hung up
+        if failure is None:
+            caller.set_result(None)
+        else:
+            caller.set_exception(failure)

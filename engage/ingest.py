@@ -15,6 +15,7 @@ from engage.commit import GroupCommit
 from engage.cors import cors_headers
 from engage.errors import EngageError, InvalidEvent, PayloadTooLarge, Unauthorized, error_body, error_response
 from engage.keys import ShardKeys, shard_of
+from engage.logs import get_logger
 from engage.projects import Project
 from engage.times import now_ms
 from engage.wire import (
@@ -32,6 +33,7 @@ from engage.wire import (
     too_deep,
 )
 
+log = get_logger("engage.ingest")
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -77,6 +79,10 @@ class Ingest:
         except EngageError as error:
             self._count(error.code, 1)
             status, headers, reply = error_response(error)
+        except Exception:
+            log.exception("ingest failed", path=scope["path"])
+            self._count(EngageError.code, 1)
+            status, headers, reply = error_response(EngageError("no failure of the service", hint="its log says more"))
         if origin is not None:
             headers += cors_headers(origin)
         await send({"type": "http.response.start", "status": status, "headers": headers})
