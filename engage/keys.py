@@ -37,7 +37,7 @@ class ShardKeys:
     | outbox | stream, fields `k`, `d` | until drained | decider adds, delivery removes |
     | inbox | stream per person, fields `i`, `d`, `x` | until claimed, expired, or 100 newer | delivery, claim, release |
     | delivery | hash per delivery | 30 days | delivery, claim, release |
-    | decisions | stream, field `d`, capped | the newest 2,000 commits | worker (decider), in the commit |
+    | decisions | stream, field `d`, capped | the newest 1,000 entries of ≤ 20 | worker (decider), in the commit |
     | failed | stream, capped | the newest 1,000 | delivery |
     | stats | hash of counters | for ever | decider (in the commit), delivery, claim |
     | live | pub/sub channel | - | delivery, claim, decider |

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -15,6 +16,7 @@ from engage.errors import ConfigurationError
 
 PREFIX: Final = "ENGAGE_"
 MAX_SOCKET_PATH: Final = 100
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s,]+", re.IGNORECASE)
 _DURATION: Final = re.compile(r"(\d+)(s|m|h|d)")
 _UNIT_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -58,11 +60,12 @@ class Setting(msgspec.Struct, frozen=True):
     parse: Callable[[str], Any]
     default: str | None
     meaning: str
+    is_secret: bool = False
 
 
 def _integer(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        value = int(text)
+        value = int(text) if text.isdecimal() else -1
         if not low <= value <= high:
             raise ValueError
         return value
@@ -81,26 +84,35 @@ def _one_of(*names: str) -> Callable[[str], str]:
 
 def _url(*schemes: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
-        if not text.startswith(tuple(f"{scheme}:" for scheme in schemes)):
+        parts = urlsplit(text)
+        # Reading the port is what checks it. A server has a host, a file (unix:, sqlite:) a path.
+        if parts.scheme not in schemes or parts.port == 0 or not (parts.hostname or parts.path):
             raise ValueError
-        return text
+        return text.rstrip("/") if parts.scheme.startswith("http") else text
 
     return parse
 
 
 def _duration_ms(text: str) -> int:
     found = _DURATION.fullmatch(text)
-    if found is None:
+    if found is None or (value := int(found[1]) * _UNIT_MS[found[2]]) < _UNIT_MS["m"]:
         raise ValueError
-    return int(found[1]) * _UNIT_MS[found[2]]
+    return value
 
 
-def _list(text: str) -> tuple[str, ...]:
-    return tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+def _folder(text: str) -> Path:
+    return Path(text).expanduser()
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+    if not all(_ORIGIN.fullmatch(origin) for origin in origins):
+        raise ValueError
+    return origins
 
 
 def _key(text: str) -> str:
-    if not 1 <= len(text) <= 200 or not text.isprintable() or ":" in text or " " in text:
+    if not 1 <= len(text) <= 200 or not text.isascii() or not text.isprintable() or ":" in text or " " in text:
         raise ValueError
     return text
 
@@ -110,7 +122,7 @@ _REDIS: Final = _url("redis", "rediss", "unix", "redis+cluster")
 TABLE: Final = (
     Setting("host", "ENGAGE_HOST", "an address to listen on", str, "127.0.0.1", "where `serve` listens"),
     Setting("port", "ENGAGE_PORT", "a port from 1 to 65535", _integer(1, 65_535), "8700", "where `serve` listens"),
-    Setting("data_dir", "ENGAGE_DATA_DIR", "a folder", Path, ".engage", "the embedded stores and the SQLite database"),
+    Setting("data_dir", "ENGAGE_DATA_DIR", "a folder", _folder, ".engage", "the embedded stores and the SQLite database"),
     Setting(
         "redis_url", "ENGAGE_REDIS_URL", "a redis:, rediss:, unix: or redis+cluster: URL", _REDIS, None,
         "the log's server (Redis ≥ 7 or Valkey ≥ 8, `appendfsync always`); not set: Engage runs its own Valkey",
@@ -123,13 +135,13 @@ TABLE: Final = (
         "database_url", "ENGAGE_DATABASE_URL", "a sqlite: or postgresql: URL", _url("sqlite", "postgresql", "postgresql+psycopg"),
         None, "definitions, keys, audit; not set: SQLite in the data folder",
     ),
-    Setting("write_key", "ENGAGE_WRITE_KEY", "1 to 200 printable characters without : or space", _key, None, "the first project's write key; not set: made once and kept"),
-    Setting("secret_key", "ENGAGE_SECRET_KEY", "1 to 200 printable characters without : or space", _key, None, "the first project's secret key; not set: made once and kept"),
-    Setting("identity_secret", "ENGAGE_IDENTITY_SECRET", "a text", str, None, "turns identity verification on: a userId then needs its userHash"),
-    Setting("allowed_origins", "ENGAGE_ALLOWED_ORIGINS", "origins, separated by commas", _list, "", "pages that may call the public wire; empty: any"),
-    Setting("rules_dir", "ENGAGE_RULES_DIR", "a folder", Path, None, "holds rules/, messages/, segments/, articles/; `engage up` watches it"),
+    Setting("write_key", "ENGAGE_WRITE_KEY", "1 to 200 ASCII characters without : or space", _key, None, "the first project's write key; not set: made once and kept", is_secret=True),
+    Setting("secret_key", "ENGAGE_SECRET_KEY", "1 to 200 ASCII characters without : or space", _key, None, "the first project's secret key; not set: made once and kept", is_secret=True),
+    Setting("identity_secret", "ENGAGE_IDENTITY_SECRET", "a text", str, None, "turns identity verification on: a userId then needs its userHash", is_secret=True),
+    Setting("allowed_origins", "ENGAGE_ALLOWED_ORIGINS", "origins such as https://app.example.com, separated by commas", _origins, "", "pages that may call the public wire; empty: any"),
+    Setting("rules_dir", "ENGAGE_RULES_DIR", "a folder", _folder, None, "holds rules/, messages/, segments/, articles/; `engage up` watches it"),
     Setting("shards", "ENGAGE_SHARDS", "a number from 1 to 1024", _integer(1, 1_024), "8", "parts of the log; fixed once data exist"),
-    Setting("log_retention_ms", "ENGAGE_LOG_RETENTION", "a duration such as 7d or 12h", _duration_ms, "7d", "how long events stay in the log"),
+    Setting("log_retention_ms", "ENGAGE_LOG_RETENTION", "a duration of at least a minute, such as 7d or 12h", _duration_ms, "7d", "how long events stay in the log"),
     Setting("url", "ENGAGE_URL", "an http: or https: URL", _url("http", "https"), "http://127.0.0.1:8700", "the running service, for commands that talk to it"),
     Setting("log_level", "ENGAGE_LOG_LEVEL", "debug, info, warning or error", _one_of("debug", "info", "warning", "error"), "info", "the least that is logged"),
     Setting("log_format", "ENGAGE_LOG_FORMAT", "auto, json or text", _one_of("auto", "json", "text"), "auto", "auto: text on a terminal, else JSON lines"),
@@ -148,7 +160,10 @@ def load_settings(environment: Mapping[str, str] = os.environ, **given: str | No
         try:
             values[setting.field] = None if text is None else setting.parse(text)
         except ValueError:
-            problems.append(f"{setting.variable}: expected {setting.expected}, got {text!r}")
+            got = f"{len(text or '')} characters that are not" if setting.is_secret else repr(text)
+            problems.append(f"{setting.variable}: expected {setting.expected}, got {got}")
+    if (values.get("redis_url") or "").startswith("redis+cluster:") and not values.get("queue_url", True):
+        problems.append("ENGAGE_QUEUE_URL: expected a server for RQ, which runs on no cluster, got nothing")
     if problems:
         raise ConfigurationError("valid settings", "\n  ".join(["", *problems]))
     values["data_dir"] = data = values["data_dir"].resolve()
@@ -174,13 +189,13 @@ def environment_of(settings: Settings, base: Mapping[str, str] = os.environ) -> 
 
 
 def socket_path(data_dir: Path, name: str) -> Path:
-    """Where the embedded Valkey `name` (`log` or `queue`) listens: in its data folder, or in the system's temporary folder
-    when that path is too long for a socket (108 bytes on Linux, 104 on macOS)."""
+    """Where the embedded Valkey `name` (`log` or `queue`) listens: in its data folder, or in a folder of this user's among
+    the temporary ones when that path is too long for a socket (108 bytes on Linux, 104 on macOS)."""
     inside = data_dir / f"valkey-{name}" / "valkey.sock"
     if len(os.fsencode(inside)) <= MAX_SOCKET_PATH:
         return inside
     digest = hashlib.blake2b(os.fsencode(data_dir), digest_size=8).hexdigest()
-    return Path(tempfile.gettempdir()) / f"engage-{digest}-{name}.sock"
+    return Path(tempfile.gettempdir()) / f"engage-{os.getuid()}" / f"{digest}-{name}.sock"
 
 
 def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:

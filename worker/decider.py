@@ -28,6 +28,8 @@ READ_ENTRIES: Final = 16  # log entries applied in one commit, as long as they h
 READ_EVENTS: Final = 2_000
 CACHED_STATES: Final = 20_000
 TIMERS_AT_ONCE: Final = 500
+BRIEF_FIELDS: Final = 8
+BRIEF_TEXT: Final = 80  # characters
 IDLE_MS: Final = 500
 SWEEP_SECONDS: Final = 1.0
 TRIM_SECONDS: Final = 60.0
@@ -154,7 +156,7 @@ class ShardDecider:
             "type": event.type,
             "message_id": event.message_id,
             "timestamp": event.timestamp,
-            "properties": dict(islice(event.properties.items(), 20)),
+            "properties": _brief(event.properties),
         }
         if event.type == "page" and isinstance(page := event.context.get("page"), dict):
             shown["path"] = page.get("path")
@@ -256,6 +258,16 @@ class ShardDecider:
         oldest = f"{now_ms() - self._retention_ms}-0"
         if _order(self._position) > _order(oldest):
             await self._client.xtrim(self._keys.log, minid=oldest, approximate=True)
+
+
+def _brief(properties: dict[str, Any]) -> dict[str, Any]:
+    """A few plain properties, cut short: enough to recognise an event by."""
+    plain = (
+        (k, v[:BRIEF_TEXT] if isinstance(v, str) else v)
+        for k, v in properties.items()
+        if not isinstance(v, dict | list)
+    )
+    return dict(islice(((key[:BRIEF_TEXT], value) for key, value in plain), BRIEF_FIELDS))
 
 
 def _order(entry: str) -> tuple[int, int]:

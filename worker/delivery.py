@@ -38,6 +38,15 @@ def drain(prefix: str) -> int:
         return 0
 
 
+def warm() -> None:
+    """Opens what the first job would else wait for. A store that is away is met again by the job itself."""
+    for client in _clients():
+        try:
+            client.ping()
+        except STORE_ERRORS as error:
+            log.warning("store away", error=str(error))
+
+
 @cache
 def _clients() -> tuple[Any, Any]:
     """Connections of this worker process, for the log's store and for RQ's."""

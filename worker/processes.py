@@ -19,6 +19,7 @@ from engage.settings import Settings
 from engage.shards import fixed_shards
 from engage.store import STORE_ERRORS, connect, connect_async
 from engage.times import now_ms
+from worker import delivery
 from worker.decider import LeaseLost, ShardDecider
 from worker.doorbell import QUEUE, Doorbell
 from worker.lease import fair_share, resign
@@ -131,6 +132,7 @@ def decide(settings: Settings, projects: list[str]) -> None:
 def work(settings: Settings) -> None:
     """Runs an RQ worker until SIGTERM or SIGINT. It does not fork: a job is one pass over an outbox, and what it has
     read stays warm."""
+    delivery.warm()
     connection: Any = connect(settings.queue_url, timeout=None)
     worker = SimpleWorker(
         [Queue(QUEUE, connection=connection, serializer=JSONSerializer)],

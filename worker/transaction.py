@@ -1,7 +1,7 @@
 """The decider's commit: state, timers, deliveries, decisions, dedup and read position, together or not at all."""
 
 from collections import Counter
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -9,15 +9,17 @@ from engage.keys import ShardKeys
 from engage.store import Script
 from worker.lease import LEASE_MS
 
-DECISIONS_KEPT = 2_000
+DECISIONS_KEPT: Final = 1_000  # entries …
+DECISIONS_EACH: Final = 20  # … of so many decisions at most: what history may cost a shard is bounded
 
 # KEYS: lease, position, timers, outbox, decisions, stats, seen, generation, retired seen, then the states.
-# ARGV: token, lease ms, position or "", live channel, decisions JSON or "", generation number, its start, then six counts
-# (states, timers, outbox, stats, seen, -) and their values in this order. Returns 1, or 0 when the lease is another's.
+# ARGV: token, lease ms, position or "", live channel, generation number, its start, then six counts (states, timers, outbox,
+# stats, seen, decisions) and their values in this order. Returns 1, or 0 when the lease is another's.
 COMMIT = Script(f"""
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-local states, timers, outbox, stats, seen = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
+local states, timers, outbox = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local stats, seen, decisions = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
 local a = 13
 for n = 1, states do redis.call('SET', KEYS[9 + n], ARGV[a]); a = a + 1 end
 for n = 1, timers do
@@ -28,14 +30,15 @@ for n = 1, outbox do redis.call('XADD', KEYS[4], '*', 'k', ARGV[a], 'd', ARGV[a 
 for n = 1, stats do redis.call('HINCRBY', KEYS[6], ARGV[a], ARGV[a + 1]); a = a + 2 end
 if seen > 0 then
   for n = 1, seen do redis.call('SADD', KEYS[7], ARGV[a]); a = a + 1 end
-  redis.call('HSET', KEYS[8], 'number', ARGV[6], 'since', ARGV[7])
+  redis.call('HSET', KEYS[8], 'number', ARGV[5], 'since', ARGV[6])
   redis.call('UNLINK', KEYS[9])
 end
 if ARGV[3] ~= '' then redis.call('SET', KEYS[2], ARGV[3]) end
-if ARGV[5] ~= '' then
-  redis.call('XADD', KEYS[5], 'MAXLEN', '~', {DECISIONS_KEPT}, '*', 'd', ARGV[5])
-  redis.call('PUBLISH', ARGV[4], '{{}}')
+for n = 1, decisions do
+  redis.call('XADD', KEYS[5], 'MAXLEN', '~', {DECISIONS_KEPT}, '*', 'd', ARGV[a])
+  a = a + 1
 end
+if decisions > 0 then redis.call('PUBLISH', ARGV[4], '{{}}') end
 return 1
 """)
 
@@ -63,15 +66,18 @@ class Transaction(msgspec.Struct):
 
     async def commit(self, client: Any, keys: ShardKeys, token: str, generation: int, since: int) -> bool:
         """False when the lease is another's: then nothing was changed."""
+        decisions = [
+            msgspec.json.encode(self.decisions[start : start + DECISIONS_EACH])
+            for start in range(0, len(self.decisions), DECISIONS_EACH)
+        ]
         script_keys = [
             keys.lease, keys.position, keys.timers, keys.outbox, keys.decisions, keys.stats,
             keys.seen(generation), keys.generation, keys.seen(generation - 2),
             *(keys.state(person) for person in self.states),
         ]  # fmt: skip
         args: list[Any] = [
-            token, LEASE_MS, self.position, keys.live,
-            msgspec.json.encode(self.decisions) if self.decisions else b"", generation, since,
-            len(self.states), len(self.timers), len(self.outbox), len(self.stats), len(self.seen),
+            token, LEASE_MS, self.position, keys.live, generation, since,
+            len(self.states), len(self.timers), len(self.outbox), len(self.stats), len(self.seen), len(decisions),
             *self.states.values(),
         ]  # fmt: skip
         for person, due in self.timers.items():
@@ -81,4 +87,5 @@ class Transaction(msgspec.Struct):
         for name, count in self.stats.items():
             args += (name, count)
         args += self.seen
+        args += decisions
         return bool(await COMMIT.run(client, script_keys, args))
