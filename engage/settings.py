@@ -165,7 +165,7 @@ def load_settings(environment: Mapping[str, str] = os.environ, **given: str | No
     if (values.get("redis_url") or "").startswith("redis+cluster:") and not values.get("queue_url", True):
         problems.append("ENGAGE_QUEUE_URL: expected a server for RQ, which runs on no cluster, got nothing")
     if problems:
-        raise ConfigurationError("valid settings", "\n  ".join(["", *problems]))
+        raise ConfigurationError("valid settings", "\n  ".join(["these:", *problems]))
     values["data_dir"] = data = values["data_dir"].resolve()
     external = values["redis_url"]
     values["redis_url"] = external or f"unix://{socket_path(data, 'log')}"
