@@ -99,7 +99,6 @@ def _interaction(state: State, event: Event, moment: int) -> None:
         for record in records:
             if record.delivery_id == wanted and record.shown_at is None:
                 record.shown_at = max(event.timestamp, record.decided_at)
-                record.withdrawn = False
                 return
 
 

@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
-from engine_helpers import D, H, M, PERSON, S, event, message, play, results, rule, rulebook
+from engine_helpers import PERSON, D, H, M, S, event, message, play, results, rule, rulebook
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from rules import decide, decode_state, encode_state, new_state
 
 EXPIRES = 30 * S
@@ -58,6 +59,42 @@ def test_absent_frequency_means_once_ever() -> None:
     book = rulebook(rule())
     outcomes = play(new_state(PERSON), book, event("go", H), event("go", H + 100 * D))
     assert [results(outcome) for outcome in outcomes] == [[("r", "matched")], [("r", "capped")]]
+
+
+def _shown_then(per: Any, shown_at: int, again_at: int, *between: Any) -> bool:
+    book = rulebook(rule(frequency={"max": 1, "per": per}), messages=[message(expires="1s")])
+    first = play(new_state(PERSON), book, event("go", shown_at))[0]
+    told = _shown(first.deliveries[0].delivery_id, shown_at)
+    return bool(play(first.state, book, told, *between, event("go", again_at))[-1].deliveries)
+
+
+@pytest.mark.parametrize(("after", "delivered"), [(7 * D - 1, False), (7 * D, True)])
+def test_a_window_of_a_cap_is_half_open(after: int, delivered: bool) -> None:
+    assert _shown_then("7d", H, H + after) == delivered
+
+
+@pytest.mark.parametrize(("after", "delivered"), [(30 * M - 1, False), (30 * M, True)])
+def test_a_cap_per_session_ends_with_the_session(after: int, delivered: bool) -> None:
+    assert _shown_then("session", H, H + after) == delivered
+
+
+def test_a_cap_per_session_when_a_timer_fires_after_the_session() -> None:
+    book = rulebook(
+        rule(frequency={"max": 1, "per": "session"}, trigger={"after": "A", "without": "B", "within": "1h"})
+    )
+    outcomes = play(new_state(PERSON), book, event("A", H), 2 * H)
+    told = _shown(outcomes[1].deliveries[0].delivery_id, 2 * H + 1)
+    last = play(outcomes[1].state, book, told, event("A", 2 * H + S), 4 * H)[-1]
+    assert len(last.deliveries) == 1
+
+
+def test_a_withdrawn_delivery_that_was_on_its_way_to_the_screen_counts() -> None:
+    book = rulebook(rule(cancel_on="Stop"))
+    first = play(new_state(PERSON), book, event("go", H))[0]
+    told = _shown(first.deliveries[0].delivery_id, H + S)
+    outcomes = play(first.state, book, event("Stop", H + S), told, event("go", H + M))
+    assert outcomes[0].withdrawn
+    assert not outcomes[-1].deliveries
 
 
 def test_always_makes_a_delivery_each_time_and_stays_bounded() -> None:

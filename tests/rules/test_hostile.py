@@ -5,9 +5,10 @@ import time
 from typing import Any
 
 import pytest
-from engine_helpers import H, PERSON, event, play, problems_of, results, rule, rulebook
+from engine_helpers import PERSON, H, event, play, results, rule, rulebook
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from rules import (
     Definitions,
     Rule,
@@ -209,9 +210,11 @@ def test_traits_are_bounded() -> None:
     many = {f"t{index}": index for index in range(1_000)}
     big = {"big": "x" * 100_000, "small": 1}
     state = play(new_state(PERSON), book, event("identify", H, traits=many))[-1].state
-    assert len(state.traits) == MAX_TRAITS and state.traits_dropped == 500
+    assert len(state.traits) == MAX_TRAITS
+    assert state.traits_dropped == 500
     state = play(state, book, event("identify", H, traits={"t0": None}), event("identify", H, traits=big))[-1].state
-    assert "big" not in state.traits and state.traits["small"] == 1
+    assert "big" not in state.traits
+    assert state.traits["small"] == 1
     assert len(encode_state(state)) < 80_000
 
 

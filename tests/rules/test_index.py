@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
-from engine_helpers import H, PERSON, event, rule, rulebook
+from engine_helpers import PERSON, H, event, rule, rulebook
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from rules import Rulebook, decide, new_state
 from rules import index as index_module
 from rules.dialect import compile_logic, handle, is_true
@@ -149,7 +150,7 @@ def test_deciding_with_the_index_is_deciding_with_all(conditions: Any, seen: Any
 
 
 @pytest.mark.parametrize(
-    "logic, demanded",
+    ("logic", "demanded"),
     [
         ({"==": [{"var": "page.path"}, "/a"]}, [Demand(("page", "path"), frozenset({"/a"}))]),
         ({"===": ["/a", {"var": ["page.path"]}]}, [Demand(("page", "path"), frozenset({"/a"}))]),
@@ -186,7 +187,8 @@ def test_the_most_selective_demand_files_a_rule() -> None:
 
     assert Index(entries).find("page", read) == [3]
     assert asked == [("page", "path")]
-    assert clauses({"and": []}) == [{"and": []}] and index_module.demand_of(True) is None
+    assert clauses({"and": []}) == [{"and": []}]
+    assert index_module.demand_of(True) is None
 
 
 def test_rules_that_cannot_match_are_not_even_considered() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from engine_helpers import message, problems_of, rule
+
 from rules import Article, ArticleContent, Definitions, cross_check, parse, parse_article
 
 RULE = {"id": "r", "trigger": "go", "message": "m"}
@@ -181,7 +182,7 @@ RULES: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize("fields, path, text", RULES, ids=[f"{path} {text[:30]}" for _, path, text in RULES])
+@pytest.mark.parametrize(("fields", "path", "text"), RULES, ids=[f"{path} {text[:30]}" for _, path, text in RULES])
 def test_a_rule_says_what_is_wrong(fields: dict[str, Any], path: str, text: str) -> None:
     found = [
         (problem.path.replace("['", ".").replace("']", ""), problem.message)
@@ -226,7 +227,9 @@ MESSAGES: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize("fields, path, text", MESSAGES, ids=[f"{path} {text[:30]}" for _, path, text in MESSAGES])
+@pytest.mark.parametrize(
+    ("fields", "path", "text"), MESSAGES, ids=[f"{path} {text[:30]}" for _, path, text in MESSAGES]
+)
 def test_a_message_says_what_is_wrong(fields: dict[str, Any], path: str, text: str) -> None:
     found = [
         (problem.path.replace("['", ".").replace("']", ""), problem.message)
@@ -262,7 +265,7 @@ SYNTAX = [
 ]
 
 
-@pytest.mark.parametrize("text, line, column, said", SYNTAX, ids=[said[:50] for *_, said in SYNTAX])
+@pytest.mark.parametrize(("text", "line", "column", "said"), SYNTAX, ids=[said[:50] for *_, said in SYNTAX])
 def test_broken_json_has_a_place(text: bytes, line: int, column: int, said: str) -> None:
     document, problems = parse("rule", text, "rules/r.json")
     assert document is None

@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from engine_helpers import D, H, M, PERSON, S, event, message, page, play, rule, rulebook
+from engine_helpers import PERSON, D, H, M, S, event, message, page, play, rule, rulebook
+
 from rules import (
     State,
     decode_state,
@@ -82,7 +83,7 @@ def test_another_group_starts_with_no_traits() -> None:
     assert (state.group_id, state.group_traits) == ("b", {})
 
 
-@pytest.mark.parametrize("gap, number", [(30 * M - 1, 1), (30 * M, 2)])
+@pytest.mark.parametrize(("gap", "number"), [(30 * M - 1, 1), (30 * M, 2)])
 def test_thirty_minutes_of_silence_end_a_session(gap: int, number: int) -> None:
     state = play(new_state(PERSON), rulebook(rule()), page("/", H), page("/", H + gap))[-1].state
     assert state.session.number == number
@@ -122,7 +123,8 @@ def test_a_disabled_rule_is_silent() -> None:
 
 def test_ids_say_their_shard_and_do_not_repeat() -> None:
     identifier = delivery_id("r", PERSON, "m1")
-    assert delivery_shard_hash(identifier) == hash16(PERSON) and len(identifier) == 32
+    assert delivery_shard_hash(identifier) == hash16(PERSON)
+    assert len(identifier) == 32
     assert len({delivery_id(rule_id, PERSON, sent) for rule_id in "ab" for sent in "xy"}) == 4
     assert delivery_id("a", "b", "c") == delivery_id("a", "b", "c")
 
@@ -137,7 +139,7 @@ def test_a_state_survives_its_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    "text, length",
+    ("text", "length"),
     [("20s", 20 * S), ("1h30m", 90 * M), ("7d", 7 * D), ("2w", 14 * D), ("250ms", 250), (1500, 1500), ("0s", 0)],
 )
 def test_durations(text: Any, length: int) -> None:

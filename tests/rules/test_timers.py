@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
-from engine_helpers import D, H, PERSON, S, event, message, page, play, results, rule, rulebook
+from engine_helpers import PERSON, D, H, S, event, message, page, play, results, rule, rulebook
 from engine_oracle import Seen, absences
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from rules import Rulebook, decide, decode_state, encode_state, new_state
 
 TRIAL = {"after": "A", "without": "B", "within": "10s"}
@@ -55,6 +56,22 @@ def test_without_at_the_very_end_still_counts() -> None:
     assert results(outcomes[1]) == [("r", "cancelled")]
 
 
+@pytest.mark.parametrize(("at", "waits"), [(H, True), (H + 1, False), (H + 10 * S, False), (H + 10 * S + 1, True)])
+def test_without_may_arrive_before_a_late_after(at: int, waits: bool) -> None:
+    outcomes = play(new_state(PERSON), _absent(), event("B", at), event("A", H))
+    assert (outcomes[1].next_timer is not None) == waits
+
+
+def test_a_late_after_from_a_silence_that_was_over_starts_no_other() -> None:
+    outcomes = play(new_state(PERSON), _absent(), event("A", H), event("x", H + H), event("A", H + S), H + D)
+    assert [len(outcome.deliveries) for outcome in outcomes] == [0, 1, 0, 0]
+
+
+def test_a_late_after_beyond_memory_starts_nothing_on_a_guess() -> None:
+    many = [event("B", H + step * 20 * S) for step in range(100)]
+    assert play(new_state(PERSON), _absent(), *many, event("A", H + S))[-1].next_timer is None
+
+
 def test_silence_after_the_same_event_is_inactivity() -> None:
     book = rulebook(rule(trigger={"after": "page", "without": "page", "within": "7d"}))
     outcomes = play(new_state(PERSON), book, page("/", H), page("/", 3 * D), 10 * D - 1, 10 * D)
@@ -96,7 +113,7 @@ def test_a_timer_fires_before_a_later_event_at_its_own_time() -> None:
     assert [delivery.decided_at for delivery in outcomes[1].deliveries] == [H + 20 * S]
 
 
-@pytest.mark.parametrize("after, delivered", [(0, 0), (S, 0), (20 * S, 0), (20 * S + 1, 1)])
+@pytest.mark.parametrize(("after", "delivered"), [(0, 0), (S, 0), (20 * S, 0), (20 * S + 1, 1)])
 def test_cancel_on_until_the_timer_is_due(after: int, delivered: int) -> None:
     book = rulebook(rule(**DELAYED))
     outcomes = play(new_state(PERSON), book, event("go", H), event("Chosen", H + after), H + D)
@@ -114,7 +131,8 @@ def test_cancel_on_withdraws_what_was_not_shown() -> None:
     first, second = (play(new_state(PERSON), book, event("go", H))[0] for _ in range(2))
     identifier = first.deliveries[0].delivery_id
     withdrawn = play(first.state, book, event("Chosen", H + S))[0]
-    assert withdrawn.withdrawn == [identifier] and results(withdrawn) == [("r", "withdrawn")]
+    assert withdrawn.withdrawn == [identifier]
+    assert results(withdrawn) == [("r", "withdrawn")]
     shown = event("Message Shown", H + 1, properties={"delivery_id": identifier})
     assert play(second.state, book, shown, event("Chosen", H + S))[-1].withdrawn == []
 
@@ -142,4 +160,5 @@ def test_a_delay_that_is_no_duration_is_an_error_of_its_rule_only() -> None:
 def test_a_timer_of_a_rule_that_is_gone_is_let_go() -> None:
     state = play(new_state(PERSON), rulebook(rule(**DELAYED)), event("go", H))[0].state
     outcome = play(state, rulebook(rule(id="other")), H + D)[0]
-    assert results(outcome) == [("r", "cancelled")] and outcome.next_timer is None
+    assert results(outcome) == [("r", "cancelled")]
+    assert outcome.next_timer is None

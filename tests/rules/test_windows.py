@@ -3,16 +3,18 @@
 from typing import Any
 
 import pytest
-from engine_helpers import D, H, M, PERSON, S, event, page, play, rule, rulebook
+from engine_helpers import PERSON, D, H, M, S, event, page, play, rule, rulebook
 from engine_oracle import Seen, holds
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from rules import decide, decode_state, encode_state, new_state
 
 NAMES = ["page", "A", "B"]
 PATHS = ["/pricing", "/docs", ""]
 WINDOWS = ["1s", "10s", "1m", "90m", "2d"]
-EXPRESSIONS = st.sampled_from(["==", "===", "!=", "!==", ">", ">=", "<", "<="])
+EXPRESSION_NAMES = ["==", "===", "!=", "!==", ">", ">=", "<", "<="]
+EXPRESSIONS = st.sampled_from(EXPRESSION_NAMES)
 
 wheres = st.sampled_from(
     [
@@ -96,7 +98,48 @@ def test_a_condition_holds_exactly_when_brute_force_says_so(condition: Any, hist
         state = decode_state(encode_state(outcome.state))
 
 
-@pytest.mark.parametrize("offset, inside", [(-1, True), (0, False), (1, False)])
+WHERE = {"==": [{"var": "page.path"}, "/pricing"]}
+EVERY = (
+    [{compare: [{"count": ["A", {"within": window}]}, number]} for compare in ("==", ">", "<=") for window in ("1s", "10s") for number in (0, 1, 3)]
+    + [{"did": ["A", {"within": window} | more]} for window in ("1s", "10s") for more in ({}, {"where": WHERE})]
+    + [{compare: [{"seconds_since": ["A", options]}, number]} for compare in ("<=", ">") for options in ({}, {"first": True}) for number in (0, 1, 10)]
+    + [{"==": [{"count": [["A", "B"], {"where": WHERE}]}, number]} for number in (1, 2, 5)]
+    + [{"<": [1, {"count": ["A", {"within": "10s"}]}, 4]}]
+)  # fmt: skip
+edges = st.sampled_from([0, 1, 999, S, S + 1, 9_000, 9_999, 10 * S, -1, -999, -S, -9_000, -10 * S])
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    history=st.lists(
+        st.tuples(st.sampled_from("AAAB"), edges, st.sampled_from(PATHS), st.just(0)), min_size=1, max_size=14
+    )
+)
+def test_every_operator_at_the_edges_of_its_window(history: Any) -> None:
+    book = rulebook(
+        *(
+            rule(id=f"r{index}", trigger=["A", "B"], condition=logic, frequency="always")
+            for index, logic in enumerate(EVERY)
+        )
+    )
+    state, past, now = new_state(PERSON), [], 0
+    for seen in _seen(history):
+        past.append(seen)
+        now = max(now, seen.at)
+        outcome = decide(state, event(seen.name, seen.at, context={"page": {"path": seen.path}}), seen.at, book)
+        state = decode_state(encode_state(outcome.state))
+        expected = {f"r{index}" for index, logic in enumerate(EVERY) if _chained(logic, past, now)}
+        assert {delivery.rule_id for delivery in outcome.deliveries} == expected
+
+
+def _chained(logic: Any, past: list[Seen], now: int) -> bool:
+    ((name, arguments),) = logic.items()
+    if name in EXPRESSION_NAMES and len(arguments) == 3:
+        return holds({name: arguments[:2]}, past, now) and holds({name: arguments[1:]}, past, now)
+    return holds(logic, past, now)
+
+
+@pytest.mark.parametrize(("offset", "inside"), [(-1, True), (0, False), (1, False)])
 def test_a_window_is_half_open(offset: int, inside: bool) -> None:
     book = rulebook(rule(condition={">=": [{"count": ["A", {"within": "10s"}]}, 1]}, frequency="always"))
     last = play(new_state(PERSON), book, event("A", H), event("go", H + 10 * S + offset))[-1]
@@ -110,9 +153,9 @@ def test_the_triggering_event_counts_itself() -> None:
 
 
 def test_editing_a_window_keeps_the_past() -> None:
-    before = rulebook(rule(condition={">=": [{"count": ["A", {"within": "10s"}]}, 2]}))
-    after = rulebook(rule(condition={">=": [{"count": ["A", {"within": "7d"}]}, 2]}))
-    state = play(new_state(PERSON), before, event("A", H), event("A", 2 * H))[-1].state
+    before = rulebook(rule(condition={">=": [{"count": ["A", {"within": "10s"}]}, 1]}))
+    after = rulebook(rule(condition={">=": [{"count": ["A", {"within": "7d"}]}, 7]}))
+    state = play(new_state(PERSON), before, *[event("A", H + step) for step in range(7)])[-1].state
     assert play(state, after, event("go", 3 * H))[-1].deliveries
 
 
@@ -124,7 +167,8 @@ def test_history_of_a_rule_edited_away_and_back_is_kept() -> None:
     assert play(state, book, event("go", 4 * D))[-1].deliveries
     state = play(state, book, event("x", 5 * D))[-1].state
     state = play(state, other, *[event("x", day * D) for day in range(6, 15)])[-1].state
-    assert not state.tracks and not state.unknown
+    assert not state.tracks
+    assert not state.unknown
 
 
 def test_memory_is_bounded_by_what_the_condition_asks() -> None:
