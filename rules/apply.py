@@ -67,7 +67,7 @@ def _join(state: State, event: Event) -> None:
 def _locale(state: State, event: Event) -> None:
     """`traits.locale` or `traits.language` wins over what the browser says."""
     for source in (state.traits.get("locale"), state.traits.get("language"), event.context.get("locale")):
-        if isinstance(source, str) and 0 < len(source) <= MAX_LOCALE:
+        if isinstance(source, str) and 0 < len(source) <= MAX_LOCALE and source.isascii():
             state.locale = source
             return
 

@@ -2,11 +2,9 @@
 
 from typing import Any, Final
 
-import msgspec
-
 from rules.event import Event
 from rules.limits import MAX_SNAPSHOT_BYTES, SESSION_GAP
-from rules.state import State
+from rules.state import State, packed_size
 from rules.temporal import Slot, answer
 from rules.variables import SLOTS, VARIABLES, iso
 
@@ -14,8 +12,6 @@ ROOTS: Final = tuple(VARIABLES)
 BIT: Final = {root: 1 << index for index, root in enumerate(ROOTS)}
 ALL: Final = (1 << len(ROOTS)) - 1
 OF_EVENT: Final = BIT["event"] | BIT["page"] | BIT["device"]
-
-_json = msgspec.json.Encoder().encode
 
 
 def mask_of(reads: list[list[str]], complete: bool) -> int:
@@ -135,10 +131,8 @@ def build(state: State, cause: Cause, moment: int, mask: int, slots: dict[str, S
 
 
 def _size(value: Any) -> int:
-    try:
-        return len(_json(value))
-    except (RecursionError, UnicodeEncodeError, TypeError, OverflowError, ValueError):
-        return MAX_SNAPSHOT_BYTES + 1
+    size = packed_size(value)
+    return MAX_SNAPSHOT_BYTES + 1 if size is None else size
 
 
 def _slim(values: dict[str, Any]) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class State(msgspec.Struct, array_like=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(State).decode
-_json = msgspec.json.Encoder().encode
+_pack = msgspec.msgpack.Encoder().encode
 
 
 def new_state(person: str) -> State:
@@ -114,9 +114,14 @@ def merge_traits(known: dict[str, Any], update: dict[str, Any]) -> tuple[dict[st
     return merged, dropped
 
 
-def _size(value: Any) -> int:
-    """Bytes as JSON; what cannot be written is larger than any bound."""
+def packed_size(value: Any) -> int | None:
+    """Bytes in a state; None for what no state can hold (lone surrogates, integers beyond 64 bits, endless nesting)."""
     try:
-        return len(_json(value))
+        return len(_pack(value))
     except (RecursionError, UnicodeEncodeError, TypeError, OverflowError, ValueError):
-        return MAX_TRAITS_BYTES + 1
+        return None
+
+
+def _size(value: Any) -> int:
+    size = packed_size(value)
+    return MAX_TRAITS_BYTES + 1 if size is None else size

@@ -54,14 +54,14 @@ def expect(state: State, rule: LiveRule, cause: Cause, timestamp: int) -> str:
     absence = rule.absence
     assert absence is not None
     waiting = state.waiting.get(rule.id)
-    if waiting is None:
-        waiting = state.waiting[rule.id] = Waiting()
-    if timestamp <= waiting.done:
+    if waiting is not None and timestamp <= waiting.done:
         return "its time was over before"
     until = timestamp + absence.within
     if happened_between(state.tracks.get(absence.tracker), timestamp, until):
         return "what it waits for had happened"
     timer = Timer(until, timestamp, cause.message_id, cause.keep(rule.kept))
+    if waiting is None:
+        waiting = state.waiting[rule.id] = Waiting()
     insort(waiting.timers, timer, key=lambda known: known.caused_at)
     if len(waiting.timers) > MAX_WAITING:
         del waiting.timers[1]  # the first and the newest say most

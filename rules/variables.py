@@ -1,7 +1,7 @@
 """What a condition may read: the data document, described as a table and built from a state and an event."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from rules.problems import nearest
@@ -17,6 +17,7 @@ VARIABLES: Final[dict[str, dict[str, bool] | None]] = {
     "now": {},
 }
 WHERE_ROOTS: Final = ("event", "page")
+_EPOCH: Final = datetime(1970, 1, 1)  # without a zone, so that isoformat writes none
 SLOTS: Final = "@"  # where resolved temporal values stand; no author can name it
 
 
@@ -52,8 +53,7 @@ def _properties_hint(root: str, field: str) -> str:
 
 def iso(moment: int) -> str:
     """ms since the epoch → `2026-12-01T00:00:00.000Z`."""
-    seconds, ms = divmod(moment, 1000)
     try:
-        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
-    except (OverflowError, ValueError, OSError):
+        return (_EPOCH + timedelta(milliseconds=moment)).isoformat(timespec="milliseconds") + "Z"
+    except OverflowError:
         return "9999-12-31T23:59:59.999Z"

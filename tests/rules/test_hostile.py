@@ -218,6 +218,18 @@ def test_traits_are_bounded() -> None:
     assert len(encode_state(state)) < 80_000
 
 
+@pytest.mark.parametrize("value", [2**200, "\ud800", _python_depth(10_000)], ids=["huge", "surrogate", "deep"])
+def test_what_no_state_can_hold_is_dropped(value: Any) -> None:
+    book = rulebook(
+        rule(trigger={"after": "go", "without": "x", "within": "1d"}, condition={"!": {"var": "event.properties.bad"}}),
+        rule(id="d", delay="1s", condition={"var": "event.properties.good"}),
+    )
+    told = event("identify", H, traits={"bad": value, "good": 1}, context={"locale": "\ud800"})
+    state = play(new_state(PERSON), book, told, event("go", H, properties={"bad": value, "good": 1}))[-1].state
+    assert state.traits == {"good": 1}
+    assert decode_state(encode_state(state)).waiting["r"].timers
+
+
 @pytest.mark.parametrize("data", [b"", b"\x00", b"\xc1" * 10, b"\x93\x01\x02\x03", b"\x91" * 100_000], ids=range(5))
 def test_what_is_no_state_is_refused(data: bytes) -> None:
     with pytest.raises(StateError):
