@@ -8,7 +8,8 @@ import msgspec
 
 from engage.definitions import ARTICLES, FOLDERS, Loaded, load_folder
 from engage.errors import InvalidRequest
-from rules import Problem, parse, parse_article
+from engage.templates import template_problems
+from rules import Message, Problem, parse, parse_article
 
 _KIND_OF: Final = {name: kind for kind, name in FOLDERS.items()}
 
@@ -71,7 +72,8 @@ def _problems(file: Path, seen: dict[Path, Loaded]) -> list[Problem]:
     text = file.read_bytes()
     if file.suffix == ".md":
         return parse_article(text, str(file))[3]
-    return parse(_kind_by_fields(text), text, str(file))[1]
+    document, problems = parse(_kind_by_fields(text), text, str(file))
+    return problems + template_problems(document, text, str(file)) if isinstance(document, Message) else problems
 
 
 def _kind_by_fields(text: bytes) -> Any:

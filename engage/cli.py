@@ -15,7 +15,13 @@ from engage.logs import configure_logging
 from engage.projects import load_projects
 from engage.settings import Settings, load_settings, unknown_variables
 
-cli = typer.Typer(name="engage", help="Proactive in-product engagement.", no_args_is_help=True, add_completion=False)
+cli = typer.Typer(
+    name="engage",
+    help="Proactive in-product engagement.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 rules = typer.Typer(name="rules", help="Rules, messages, segments and articles.", no_args_is_help=True)
 cli.add_typer(rules)
 

@@ -12,6 +12,7 @@ import msgspec
 from watchfiles import awatch
 
 from engage.logs import get_logger
+from engage.templates import template_problems
 from rules import (
     Article,
     ArticleContent,
@@ -71,6 +72,9 @@ class _Reader:
             return
         document, problems = parse(kind, text, str(path))
         self.problems += problems
+        if isinstance(document, Message) and (wrong := template_problems(document, text, str(path))):
+            self.problems += wrong
+            document = None
         self.files[key] = str(path), text
         document = document or self.last_good.get(key)
         if document is not None:
