@@ -1,0 +1,101 @@
+// Builds dist/: the loader under its plain name, the parts under hashed names, each also compressed, and manifest.json.
+// Fails when a size budget is broken. Sizes are gzip -9 bytes.
+import { build, transform } from "esbuild";
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+
+const ROOT = dirname(fileURLToPath(import.meta.url));
+const OUT = join(ROOT, "dist");
+const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+const KB = 1024;
+const LOADER_BUDGET = 5 * KB;
+const KIND_BUDGETS = { tour: 12 * KB, chat: 8 * KB, article: 8 * KB };
+
+/** Style sheets become minified strings. */
+const css = {
+  name: "css",
+  setup({ onLoad }) {
+    onLoad({ filter: /\.css$/ }, async ({ path }) => {
+      const { code } = await transform(readFileSync(path, "utf8"), { loader: "css", minify: true, target: "es2020" });
+      return { contents: code.trim(), loader: "text" };
+    });
+  },
+};
+const common = {
+  absWorkingDir: ROOT,
+  bundle: true,
+  minify: true,
+  target: "es2020",
+  charset: "utf8",
+  legalComments: "none",
+  outdir: OUT,
+  metafile: true,
+  logLevel: "warning",
+  plugins: [css],
+};
+
+/** A file of the output with everything it imports at once, itself first. */
+function closure(outputs, file) {
+  const found = new Set([file]);
+  for (const name of found) {
+    for (const { path, kind } of outputs[name].imports) if (kind === "import-statement") found.add(path);
+  }
+  return [...found];
+}
+
+rmSync(OUT, { recursive: true, force: true });
+mkdirSync(OUT, { recursive: true });
+
+const kinds = Object.keys(KIND_BUDGETS);
+/** The lazily loaded parts; the kinds and the stage carry the release's hash, so that the loader need know only that. */
+const buildParts = (hash, write) =>
+  build({
+    ...common,
+    entryPoints: { stage: "src/stage/stage.ts", ...Object.fromEntries(kinds.map((kind) => [kind, `src/${kind}/${kind}.ts`])) },
+    format: "esm",
+    splitting: true,
+    entryNames: `[name]-${hash}`,
+    chunkNames: "chunk-[hash]",
+    write,
+  });
+const draft = await buildParts("draft", false);
+const digest = createHash("sha256");
+for (const { text } of draft.outputFiles) digest.update(text);
+const hash = digest.digest("hex").slice(0, 10);
+const parts = await buildParts(hash, true);
+const { outputs } = parts.metafile;
+const part = (name) => Object.keys(outputs).find((file) => outputs[file].entryPoint === `src/${name}/${name}.ts`);
+
+const loader = await build({
+  ...common,
+  entryPoints: { engage: "src/core/loader.ts" },
+  format: "iife",
+  define: { HASH: JSON.stringify(hash), VERSION: JSON.stringify(version) },
+});
+
+const files = [...Object.keys(loader.metafile.outputs), ...Object.keys(outputs)];
+const sizes = {};
+for (const file of files) {
+  const path = join(ROOT, file);
+  const content = readFileSync(path);
+  const gzip = gzipSync(content, { level: 9 });
+  const brotli = brotliCompressSync(content, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } });
+  writeFileSync(path + ".gz", gzip);
+  writeFileSync(path + ".br", brotli);
+  sizes[file] = { bytes: content.length, gzip: gzip.length, brotli: brotli.length };
+}
+const named = Object.fromEntries(files.map((file) => [basename(file), sizes[file]]));
+writeFileSync(join(OUT, "manifest.json"), JSON.stringify({ version, loader: "engage.js", files: named }, null, 2) + "\n");
+
+const gzipped = (list) => [...new Set(list)].reduce((sum, file) => sum + sizes[file].gzip, 0);
+const rows = [["engage.js (before any message)", gzipped(Object.keys(loader.metafile.outputs)), LOADER_BUDGET]];
+for (const kind of kinds) rows.push([`+ ${kind}`, gzipped([...closure(outputs, part("stage")), ...closure(outputs, part(kind))]), KIND_BUDGETS[kind]]);
+let broken = false;
+for (const [what, size, budget] of rows) {
+  broken ||= size > budget;
+  console.log(`${what.padEnd(32)} ${String(size).padStart(6)} of ${String(budget).padStart(6)} bytes${size > budget ? "  OVER BUDGET" : ""}`);
+}
+if (broken) process.exit(1);

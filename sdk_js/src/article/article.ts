@@ -1,0 +1,62 @@
+import { markdown } from "../markdown/markdown";
+import type { Kind, Scene, Showing } from "../stage/kind";
+import { el, icon, ICONS, settled, text } from "../ui/dom";
+import { labelsFor, languageOf } from "../ui/labels";
+import { enterRoot } from "../ui/root";
+import css from "./article.css";
+import { openPanel } from "./panel";
+import type { Panel } from "./panel";
+
+export const article: Kind = {
+  problem: ({ content }) => (text(content.article) ? undefined : "expected content.article to be the id of an article"),
+  ready: () => true,
+  show: showArticle,
+};
+
+/** A suggestion in the corner; read in place. */
+function showArticle(scene: Scene): Showing {
+  const { core, delivery } = scene;
+  const { content } = delivery;
+  const labels = labelsFor(delivery);
+  const root = enterRoot(css);
+  let panel: Panel | undefined;
+  let read = false;
+
+  const card = el(
+    "aside",
+    { class: "card suggestion", role: "complementary", lang: languageOf(delivery), "aria-label": labels.article, onkeydown: key },
+    el("button", { type: "button", class: "close", "aria-label": labels.close, onclick: () => finish("dismissed") }, icon(ICONS.close)),
+    el("div", { class: "eyebrow" }, icon(ICONS.book), labels.article),
+    el(
+      "div",
+      { role: "status" },
+      text(content.title) ? el("h2", {}, text(content.title)) : undefined,
+      text(content.text) ? el("div", { class: "md" }, markdown(text(content.text))) : undefined,
+    ),
+    el("button", { type: "button", class: "main", onclick: open }, labels.read, icon(ICONS.arrow)),
+  );
+
+  function open(): void {
+    scene.report("Message Clicked", { article: text(content.article) });
+    card.remove();
+    panel = openPanel(core, text(content.article), labels, { read: () => (read = true), closed: () => finish(read ? "completed" : "dismissed") });
+  }
+  function key(event: KeyboardEvent): void {
+    if (event.key === "Escape") finish("dismissed");
+  }
+  function finish(how: "completed" | "dismissed"): void {
+    close();
+    scene.end(how);
+  }
+  function close(): void {
+    card.remove();
+    const opened = panel;
+    panel = undefined;
+    opened?.close();
+    root.leave();
+  }
+
+  root.dock.append(card);
+  void settled().then(() => card.classList.add("in"));
+  return { close };
+}

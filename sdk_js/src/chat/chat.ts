@@ -1,0 +1,98 @@
+import { openPanel } from "../article/panel";
+import type { Panel } from "../article/panel";
+import { safeLink, sameOrigin } from "../markdown/url";
+import type { Kind, Scene, Showing } from "../stage/kind";
+import { el, icon, ICONS, settled, text } from "../ui/dom";
+import { labelsFor, languageOf } from "../ui/labels";
+import { enterRoot } from "../ui/root";
+import css from "./chat.css";
+import { repliesOf } from "./content";
+import type { Reply } from "./content";
+import { createTranscript } from "./transcript";
+
+export const chat: Kind = {
+  problem: ({ content }) => (text(content.text) ? undefined : "expected content.text to be text"),
+  ready: () => true,
+  show: showChat,
+};
+
+/** A prompt in the corner that can be answered with one click. */
+function showChat(scene: Scene): Showing {
+  const { core, delivery } = scene;
+  const labels = labelsFor(delivery);
+  const root = enterRoot(css);
+  const transcript = createTranscript(labels);
+  const choices = el("div", { class: "choices" });
+  let panel: Panel | undefined;
+  let answered = 0;
+
+  for (const reply of repliesOf(delivery)) {
+    const button: HTMLButtonElement = el("button", { type: "button", onclick: () => void choose(reply, button) }, reply.label);
+    choices.append(button);
+  }
+  const card = el(
+    "section",
+    { class: "card chat", role: "dialog", "aria-label": labels.assistant, lang: languageOf(delivery), tabindex: "-1", onkeydown: key },
+    el("button", { type: "button", class: "close", "aria-label": labels.close, onclick: finish }, icon(ICONS.close)),
+    el("div", { class: "face" }, icon(ICONS.chat)),
+    transcript.log,
+    choices,
+  );
+
+  async function choose(reply: Reply, button: HTMLButtonElement): Promise<void> {
+    button.remove();
+    answered++;
+    transcript.answer(reply.label);
+    card.focus({ preventScroll: true }); // the button that had it is gone
+    scene.report("Message Clicked", { reply: reply.label, step: answered });
+    if (answered === 1) scene.report("Message Completed");
+    if (reply.handoff && delivery.delivery_id) core.track("Handoff Requested", about(scene, reply));
+    if (text(reply.text) || reply.handoff) await transcript.type(text(reply.text) || labels.handoff);
+    if (!card.isConnected) return;
+    if (text(reply.article)) {
+      panel?.close();
+      panel = openPanel(core, text(reply.article), labels, { closed: () => (panel = undefined) });
+    }
+    const url = safeLink(reply.url);
+    if (url) visit(url);
+  }
+  function key(event: KeyboardEvent): void {
+    if (event.key === "Escape") finish();
+    const buttons = [...choices.querySelectorAll("button")];
+    const at = buttons.indexOf(root.shadow.activeElement as HTMLButtonElement);
+    const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (!by || at < 0) return;
+    event.preventDefault();
+    buttons[(at + by + buttons.length) % buttons.length]?.focus();
+  }
+  function finish(): void {
+    close();
+    scene.end(answered ? "closed" : "dismissed");
+  }
+  function close(): void {
+    const focused = card.contains(root.shadow.activeElement);
+    card.remove();
+    panel?.close();
+    root.leave();
+    if (focused && before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true });
+  }
+
+  // A prompt takes no focus: it waits to be turned to, and is read out by its live region.
+  const before = document.activeElement;
+  root.dock.append(card);
+  void settled().then(() => {
+    card.classList.add("in");
+    transcript.say(text(delivery.content.text));
+  });
+  return { close };
+}
+
+function about(scene: Scene, reply: Reply): Record<string, unknown> {
+  const { delivery_id, rule_id, message_id, variant } = scene.delivery;
+  return { delivery_id, rule_id, message_id, variant: variant ?? null, reply: reply.label };
+}
+
+function visit(url: string): void {
+  if (sameOrigin(url) || url.startsWith("mailto:")) location.assign(url);
+  else el("a", { href: url, target: "_blank", rel: "noopener noreferrer" }).click();
+}

@@ -1,0 +1,126 @@
+import type { Core, Delivery, Dict, Options, Stage, Store } from "../types";
+import type { Emitter } from "./emitter";
+import { createEvent, setReferrer } from "./event";
+import { createIdentity } from "./identity";
+import type { Identity } from "./identity";
+import { createOutbox, byteLength } from "./outbox";
+import { watchAddress } from "./pages";
+import { loadStage } from "./parts";
+import { createSender } from "./sender";
+import { createStream } from "./stream";
+import { warn } from "./warn";
+
+/** The service's limit for one event. */
+const MAX_EVENT = 32 * 1024;
+
+export interface Client {
+  readonly identity: Identity;
+  send(type: string, fields: Dict): void;
+  identify(userId: string | undefined, traits: Dict, userHash: string | undefined): void;
+  reset(): void;
+  show(delivery: Delivery): void;
+  /** Ends everything; what was not sent yet stays stored, unless `erase`. */
+  stop(erase?: boolean): void;
+}
+
+/** Starts one client: queue, stream and, once there is something to show, the stage. */
+export function startClient(options: Options, store: Store, emitter: Emitter): Client {
+  const identity = createIdentity(store, options.userHash);
+  const outbox = createOutbox(store);
+  const sender = createSender(options, outbox);
+  const stream = createStream(options, identity.named, receive);
+  let stage: Promise<Stage | undefined> | undefined;
+  let stopped = false;
+
+  const locale = (): string => options.locale ?? navigator.language;
+  const core: Core = {
+    options,
+    store,
+    locale,
+    track: (event, properties) => send("track", { event, properties }),
+    emit: emitter.emit,
+    post: (path) => {
+      return fetch(options.host + path, {
+        method: "POST",
+        headers: { "content-type": "text/plain" },
+        body: JSON.stringify({ writeKey: options.writeKey, ...identity.named() }),
+        credentials: "omit",
+        keepalive: true,
+      });
+    },
+    get: (path, query) => {
+      return fetch(`${options.host}${path}?${new URLSearchParams({ writeKey: options.writeKey, ...query })}`, { credentials: "omit" });
+    },
+  };
+
+  function send(type: string, fields: Dict): void {
+    const event = JSON.stringify(createEvent(type, fields, identity, locale()));
+    if (byteLength(event) > MAX_EVENT) return warn(`${type}: expected an event of at most 32 KB; it is dropped`);
+    outbox.add(event);
+    sender.wake();
+  }
+  function onStage(use: (stage: Stage) => void, kind?: string): void {
+    stage ??= loadStage(core, kind);
+    void stage.then((ready) => {
+      if (!ready) stage = undefined; // not loaded: the next occasion tries again
+      else if (!stopped) use(ready);
+    });
+  }
+  function receive(delivery: Delivery): void {
+    onStage((ready) => ready.add(delivery), delivery.kind);
+  }
+  /** Several changes of person in one go open one stream. */
+  let opening = false;
+  function openStream(): void {
+    if (opening || !options.stream) return;
+    opening = true;
+    queueMicrotask(() => {
+      opening = false;
+      if (!stopped) stream.open();
+    });
+  }
+  const unwatch = watchAddress((before) => {
+    setReferrer(before);
+    stage?.then((ready) => ready?.moved());
+    // After the router's own work, which sets the title.
+    if (options.autoPage) setTimeout(() => stopped || send("page", {}));
+  });
+
+  // A tour that was under way on the page before goes on.
+  if (store.keys("tour.").length) onStage(() => {}, "tour");
+  openStream();
+
+  return {
+    identity,
+    send,
+    identify(userId, traits, userHash) {
+      const before = JSON.stringify(identity.named());
+      if (userId && identity.become(userId, userHash)) clear();
+      send("identify", { traits });
+      if (JSON.stringify(identity.named()) !== before) openStream();
+    },
+    reset() {
+      identity.reset();
+      clear();
+      openStream();
+    },
+    show: (delivery) => onStage((ready) => ready.show(delivery), delivery.kind),
+    stop(erase) {
+      stopped = true;
+      unwatch();
+      stream.close();
+      sender.stop();
+      void stage?.then((ready) => (erase ? ready?.clear() : undefined, ready?.stop()));
+      if (erase) {
+        outbox.erase();
+        store.keys("").forEach((key) => store.remove(key));
+        ["id.anonymous", "id.user", "id.hash"].forEach((key) => store.remove(key)); // cookies list no keys
+      }
+    },
+  };
+
+  function clear(): void {
+    store.keys("tour.").forEach((key) => store.remove(key));
+    void stage?.then((ready) => ready?.clear());
+  }
+}

@@ -1,0 +1,106 @@
+import type { Options, Store } from "../types";
+import { startClient } from "./client";
+import type { Client } from "./client";
+import { COMMANDS, listen } from "./commands";
+import { createEmitter } from "./emitter";
+import { expected, readOptions } from "./options";
+import { scriptHost } from "./parts";
+import { createStore } from "./store";
+import { warn } from "./warn";
+
+type Call = [name: string, ...args: unknown[]];
+type Api = { push(...calls: Call[]): number; readonly anonymousId: string | undefined; readonly userId: string | undefined } & Record<
+  string,
+  unknown
+>;
+declare global {
+  interface Window {
+    engage?: Call[] | Api;
+  }
+}
+
+/** Once this is stored nothing else is, and nothing is sent. */
+const OUT = "id.out";
+/** Calls that come before `init` wait for it; a page that never starts must not collect them for ever. */
+const MAX_WAITING = 1000;
+
+/** The object behind `window.engage`. Whatever happens in it, nothing is thrown into the page. */
+function createApi(): Api {
+  const emitter = createEmitter();
+  const waiting: Call[] = [];
+  let options: Options | undefined;
+  let store: Store | undefined;
+  let client: Client | undefined;
+  let refused = false;
+
+  function start(): void {
+    if (!options || !store || store.get(OUT)) return;
+    client = startClient(options, store, emitter);
+    waiting.splice(0).forEach(run);
+    emitter.emit("ready", undefined);
+  }
+  function init(given: unknown): string | void {
+    const read = readOptions(given, scriptHost);
+    if (typeof read === "string") return read;
+    if (options) return "expected one init, got another";
+    options = read;
+    store = createStore(read.writeKey, read.storage);
+    if (refused) optOut();
+    start();
+  }
+  function optOut(out: unknown = true): void {
+    refused = out !== false;
+    if (!options || !store) return;
+    if (!refused) {
+      store.remove(OUT);
+      if (!client) start();
+      return;
+    }
+    client?.stop(true);
+    client = undefined;
+    waiting.length = 0;
+    store.set(OUT, "1");
+  }
+  function shutdown(): void {
+    client?.stop();
+    client = options = store = undefined;
+  }
+  function perform([name, ...args]: Call): string | void {
+    const command = COMMANDS[name];
+    if (name === "init") return init(args[0]);
+    if (name === "optOut") return optOut(args[0]);
+    if (name === "shutdown") return shutdown();
+    if (name === "on" || name === "off") {
+      const wrong = listen(emitter, name, args[0], args[1]);
+      // Who asks late whether it is ready is told so.
+      if (!wrong && client && name === "on" && args[0] === "ready") queueMicrotask(args[1] as () => void);
+      return wrong;
+    }
+    if (!command || !NAMES.includes(name)) return expected("one of " + NAMES.join(), name);
+    if (client) return command(client, ...args);
+    if (!store?.get(OUT) && waiting.length < MAX_WAITING) waiting.push([name, ...args]);
+  }
+  function run(call: Call): void {
+    try {
+      const wrong = Array.isArray(call) ? perform(call) : expected("an array", call);
+      if (wrong) warn(`${String(call[0])}: ${wrong}`);
+    } catch (error) {
+      warn(`${String(call[0])}: ${String(error)}`);
+      emitter.emit("error", error);
+    }
+  }
+  const api: Record<string, unknown> = { push: (...calls: Call[]) => (calls.forEach(run), calls.length) };
+  for (const name of NAMES) api[name] = (...args: unknown[]) => run([name, ...args]);
+  return Object.defineProperties(api, {
+    anonymousId: { get: () => client?.identity.anonymousId() },
+    userId: { get: () => client?.identity.userId() },
+  }) as Api;
+}
+
+const NAMES = ["init", ...Object.keys(COMMANDS), "on", "off", "optOut", "shutdown"];
+
+const early = window.engage;
+if (!early || Array.isArray(early)) {
+  const api = (window.engage = createApi());
+  if (early) api.push(...early);
+}

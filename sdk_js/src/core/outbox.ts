@@ -1,0 +1,106 @@
+import type { Store } from "../types";
+import { uuid } from "./uuid";
+import { warn } from "./warn";
+
+export const MAX_EVENTS = 1000;
+export const MAX_CHARS = 400_000;
+/** A queue not written for this long belongs to a page that is gone. ms */
+export const ORPHAN_AFTER = 60_000;
+
+export interface Outbox {
+  add(event: string): void;
+  /** Takes the oldest events, at most `bytes` of UTF-8 and `count`; they stay stored until `settle`. */
+  take(bytes: number, count: number): string[];
+  /** What became of the events taken: done with, or to be sent again. */
+  settle(done: boolean): void;
+  /** Events nobody has taken, as `take` would cut them. */
+  waiting(bytes: number, count: number): string[][];
+  /** Takes over what closed pages left; their events are older and go first. */
+  adopt(): void;
+  save(): void;
+  /** The page is going away: the next one may take over at once. */
+  leave(): void;
+  erase(): void;
+}
+
+/**
+ * Events on their way out, oldest first. Every page keeps its own stored queue (a line with the time of writing, then an
+ * event a line), so two tabs never write the same key. A page that starts adopts the queues of pages that left: it
+ * writes them to its own key before it removes theirs. If two pages adopt one queue, the events go out twice with the
+ * same messageId, which the service counts once; they cannot be lost.
+ */
+export function createOutbox(store: Store): Outbox {
+  const key = "queue." + uuid();
+  let taken: string[] = [];
+  let events: string[] = [];
+  let full = false;
+
+  function save(writtenAt = Date.now()): boolean {
+    const all = taken.concat(events);
+    if (all.length) return store.set(key, writtenAt + "\n" + all.join("\n"));
+    store.remove(key);
+    return true;
+  }
+  function bound(): void {
+    let size = events.reduce((sum, event) => sum + event.length, 0);
+    let dropped = 0;
+    while (events.length > MAX_EVENTS || size > MAX_CHARS) {
+      size -= events.shift()!.length;
+      dropped++;
+    }
+    if (dropped && !full) warn("the service cannot be reached and the queue is full: the oldest events are dropped");
+    full = dropped > 0;
+  }
+  return {
+    add(event) {
+      events.push(event);
+      bound();
+      save();
+    },
+    take(bytes, count) {
+      taken = cut(events, bytes, count);
+      events = events.slice(taken.length);
+      return taken;
+    },
+    settle(done) {
+      if (!done) events = taken.concat(events);
+      taken = [];
+      save();
+    },
+    waiting(bytes, count) {
+      const batches: string[][] = [];
+      for (let rest = events; rest.length; ) {
+        const batch = cut(rest, bytes, count);
+        batches.push(batch);
+        rest = rest.slice(batch.length);
+      }
+      return batches;
+    },
+    adopt() {
+      const orphans = store.keys("queue.").filter((other) => {
+        return other !== key && Date.now() - parseInt(store.get(other) ?? "", 10) >= ORPHAN_AFTER;
+      });
+      if (!orphans.length) return;
+      events = orphans.flatMap((orphan) => (store.get(orphan) ?? "").split("\n").slice(1)).concat(events);
+      bound();
+      if (save()) orphans.forEach((orphan) => store.remove(orphan));
+    },
+    save,
+    leave: () => save(0),
+    erase() {
+      taken = events = [];
+      store.remove(key);
+    },
+  };
+}
+
+function cut(events: string[], bytes: number, count: number): string[] {
+  let size = 0;
+  let n = 0;
+  while (n < events.length && n < count && (size += byteLength(events[n]!) + 1) <= bytes) n++;
+  return events.slice(0, n);
+}
+
+export function byteLength(text: string): number {
+  return new Blob([text]).size;
+}

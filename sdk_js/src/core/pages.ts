@@ -1,0 +1,46 @@
+import { createListening } from "./listening";
+
+/** `window.navigation`, where the browser has it (TypeScript's DOM library may not). */
+type Navigating = { navigation?: EventTarget };
+
+/**
+ * Calls `moved(before)` whenever the address changes within this document. By the Navigation API where there is one, so
+ * that nothing of the page is touched; else by wrapping the two history methods, which pass everything through.
+ * Returns what undoes it.
+ */
+export function watchAddress(moved: (before: string) => void): () => void {
+  let href = place();
+  const look = (): void => {
+    const before = href;
+    href = place();
+    if (href !== before) moved(before);
+  };
+  const api = (self as Navigating).navigation;
+  const undo = api ? [] : [wrap("pushState", look), wrap("replaceState", look)];
+  const listening = createListening();
+  if (api) listening.to(api, "currententrychange", look);
+  listening.to(window, "popstate hashchange", look);
+  return () => {
+    listening.stop();
+    undo.forEach((run) => run());
+  };
+}
+
+/** The address as an app's router sees it: a `#section` on the same page is no new page, `#/route` is. */
+function place(): string {
+  return /^#[/!]/.test(location.hash) ? location.href : location.href.split("#")[0]!;
+}
+
+function wrap(name: "pushState" | "replaceState", look: () => void): () => void {
+  const original = history[name];
+  const wrapped: History["pushState"] = function (this: History, ...args) {
+    original.apply(this, args);
+    look();
+  };
+  history[name] = wrapped;
+  return () => {
+    // Someone may have wrapped ours since; then it stays, and does nothing but pass on.
+    if (history[name] === wrapped) history[name] = original;
+    look = () => {};
+  };
+}

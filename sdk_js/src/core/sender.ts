@@ -1,0 +1,140 @@
+import type { Options } from "../types";
+import { backoff } from "./backoff";
+import { createListening } from "./listening";
+import type { Outbox } from "./outbox";
+import { ORPHAN_AFTER } from "./outbox";
+import { warn } from "./warn";
+
+/** Browsers let a page have 64 KB of keepalive requests under way; the envelope needs some of it. */
+const BATCH_BYTES = 60_000;
+const BATCH_EVENTS = 100;
+/** The first event leaves at once; those that follow within this time leave together. ms */
+const GAP = 60;
+const TIMEOUT = 20_000;
+/** The service says that sending these again cannot help. */
+const FINAL = [400, 401, 403, 404, 413, 422];
+
+export interface Sender {
+  /** There is something to send. */
+  wake(): void;
+  stop(): void;
+}
+
+/** Sends the outbox in order, one request at a time, until the service has confirmed every event with 200. */
+export function createSender(options: Options, outbox: Outbox): Sender {
+  const url = options.host + "/v1/batch";
+  let timer = 0;
+  let scheduled = false;
+  let busy = false;
+  let stopped = false;
+  let left = false;
+  let failures = 0;
+  let notBefore = 0;
+
+  function wake(): void {
+    if (busy || scheduled || stopped) return;
+    scheduled = true;
+    const wait = notBefore - Date.now();
+    // A microtask: what the page calls in one go is one batch, and the first event waits for no timer.
+    if (wait <= 0) void Promise.resolve().then(send);
+    else timer = setTimeout(send, wait);
+  }
+  function body(events: string[]): string {
+    return `{"writeKey":${JSON.stringify(options.writeKey)},"sentAt":"${new Date().toISOString()}","batch":[${events.join()}]}`;
+  }
+  async function send(): Promise<void> {
+    scheduled = false;
+    clearTimeout(timer);
+    if (busy || stopped) return;
+    const events = outbox.take(BATCH_BYTES, BATCH_EVENTS);
+    if (!events.length) return;
+    busy = true;
+    notBefore = Date.now() + GAP;
+    const wait = await attempt(events);
+    busy = false;
+    if (stopped) return;
+    outbox.settle(wait === undefined);
+    failures = wait === undefined ? 0 : failures + 1;
+    if (wait !== undefined) notBefore = Date.now() + wait;
+    wake();
+  }
+  /** ms to wait before the events are sent again; undefined when they are done with. */
+  async function attempt(events: string[]): Promise<number | undefined> {
+    try {
+      const reply = await fetch(url, {
+        method: "POST",
+        headers: { "content-type": "text/plain" }, // a simple request: no preflight
+        body: body(events),
+        credentials: "omit",
+        keepalive: !failures, // its quota is shared with the page's own; a retry does without
+        signal: AbortSignal.timeout?.(TIMEOUT) ?? null,
+      });
+      if (reply.status === 200 || FINAL.includes(reply.status)) {
+        report(reply.status, (await reply.json().catch(() => ({}))) as Reply, events);
+        return undefined;
+      }
+      const after = Number(reply.headers.get("retry-after"));
+      if (after > 0) return after * 1000;
+    } catch {
+      // the network: again later
+    }
+    return backoff(failures);
+  }
+  function flush(): void {
+    clearTimeout(timer);
+    scheduled = false;
+    void send();
+  }
+  function hide(): void {
+    // Browsers report "hidden" on the way out too, after pagehide: by then everything is on its way.
+    if (document.visibilityState === "hidden" && !left) flush();
+  }
+  function leave(): void {
+    left = true;
+    outbox.leave();
+    for (const batch of outbox.waiting(BATCH_BYTES, BATCH_EVENTS)) if (!navigator.sendBeacon?.(url, body(batch))) break;
+  }
+  function come(): void {
+    if (!left) return;
+    left = false;
+    outbox.save();
+    wake();
+  }
+  function adopt(): void {
+    outbox.adopt();
+    wake();
+  }
+
+  const listening = createListening();
+  listening.to(document, "visibilitychange", hide);
+  listening.to(window, "pagehide", leave);
+  listening.to(window, "pageshow", come);
+  listening.to(window, "online", flush);
+  adopt();
+  const orphans = setTimeout(adopt, ORPHAN_AFTER);
+
+  return {
+    wake,
+    stop() {
+      stopped = true;
+      clearTimeout(timer);
+      clearTimeout(orphans);
+      listening.stop();
+    },
+  };
+}
+
+interface Refusal {
+  message?: string;
+}
+interface Reply {
+  error?: Refusal;
+  results?: { status: number; error?: Refusal }[];
+}
+
+/** The service keeps the good events of a batch; the others would be refused again. */
+function report(status: number, reply: Reply, events: string[]): void {
+  const refused = reply.results?.filter((result) => result.status !== 200) ?? [];
+  if (status !== 200 && !refused.length) refused.push({ ...reply, status });
+  for (const { status, error } of refused) warn(`event refused (${status}): ${error?.message ?? events[0]}`);
+}

@@ -1,0 +1,86 @@
+import type { Delivery, Options } from "../types";
+import { backoff } from "./backoff";
+import { createListening } from "./listening";
+import type { Listening } from "./listening";
+import { warn } from "./warn";
+
+export interface Stream {
+  /** Connects, or connects again as the person who is here now. */
+  open(): void;
+  close(): void;
+}
+
+/**
+ * One person's deliveries by Server-Sent Events; by polling the inbox where the stream cannot be had (a proxy that
+ * buffers, a service that is away). Only a page that is looked at holds a connection: browsers give an HTTP/1.1 host six.
+ */
+export function createStream(options: Options, named: () => Record<string, string>, receive: (d: Delivery) => void): Stream {
+  let source: EventSource | undefined;
+  let timer = 0;
+  let failures = 0;
+  let wanted = false;
+  let listening: Listening | undefined;
+
+  const url = (path: string): string => {
+    return `${options.host}/v1/${path}?${new URLSearchParams({ writeKey: options.writeKey, ...named() })}`;
+  };
+  function connect(): void {
+    disconnect();
+    if (!wanted || document.visibilityState === "hidden") return;
+    if (!self.EventSource) return void poll();
+    const opened = (source = new EventSource(url("stream")));
+    opened.onopen = () => (failures = 0);
+    opened.onmessage = (event: MessageEvent<string>) => receive(JSON.parse(event.data) as Delivery);
+    opened.onerror = () => {
+      // A lost connection the browser mends itself; a refusal it does not.
+      if (opened.readyState === 2 && opened === source) void poll();
+    };
+  }
+  function disconnect(): void {
+    clearTimeout(timer);
+    source?.close();
+    source = undefined;
+  }
+  async function poll(): Promise<void> {
+    source = undefined;
+    const inbox = url("inbox");
+    try {
+      const reply = await fetch(inbox, { credentials: "omit" });
+      if (!wanted || source || inbox !== url("inbox")) return;
+      if (reply.ok) {
+        const found = (await reply.json()) as { deliveries: Delivery[] };
+        found.deliveries.forEach(receive);
+      } else if (reply.status < 429) {
+        return warn(`no messages (${reply.status}): expected a valid writeKey, and userHash for a userId`);
+      }
+    } catch {
+      // away: again later
+    }
+    if (wanted && !source) {
+      clearTimeout(timer);
+      timer = setTimeout(connect, backoff(++failures));
+    }
+  }
+  function seen(): void {
+    if (document.visibilityState === "hidden") disconnect();
+    else if (!source) connect();
+  }
+  return {
+    open() {
+      if (!listening) {
+        listening = createListening();
+        listening.to(document, "visibilitychange", seen);
+        listening.to(window, "pagehide", disconnect);
+        listening.to(window, "pageshow", seen);
+      }
+      wanted = true;
+      failures = 0;
+      connect();
+    },
+    close() {
+      wanted = false;
+      listening?.stop();
+      disconnect();
+    },
+  };
+}

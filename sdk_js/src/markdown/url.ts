@@ -1,0 +1,26 @@
+const LINK = /^(https?|mailto):$/;
+
+/** An address a link may go to: https, http, mailto, or within the site. Undefined for everything else. */
+export function safeLink(value: unknown): string | undefined {
+  const url = parse(value);
+  return url && LINK.test(url.protocol) ? url.href : undefined;
+}
+
+/** An address a picture may come from: https, or the page's own origin. */
+export function safeImage(value: unknown): string | undefined {
+  const url = parse(value);
+  return url && (url.protocol === "https:" || url.origin === location.origin) && LINK.test(url.protocol) ? url.href : undefined;
+}
+
+export function sameOrigin(href: string): boolean {
+  return parse(href)?.origin === location.origin;
+}
+
+/** The browser's own parser decides, so that no spelling of a scheme slips through. */
+function parse(value: unknown): URL | undefined {
+  try {
+    return typeof value === "string" && value ? new URL(value, location.href) : undefined;
+  } catch {
+    return undefined;
+  }
+}

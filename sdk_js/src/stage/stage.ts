@@ -1,0 +1,276 @@
+import type { Core, Delivery, Stage } from "../types";
+import { claim, release } from "./claim";
+import { KINDS } from "./kind";
+import type { Ending, Kind, Scene, Showing } from "./kind";
+import { expired, pathMatches } from "./match";
+import { alone, forget, keep, keptIds, recall } from "./memory";
+import { createWatch } from "./watch";
+
+/** A tour that waits for its next element keeps others from the screen for so long. ms */
+const HOLD = 5_000;
+const CLAIM_AGAIN = 2_000;
+
+/** One message on its way to the screen. */
+interface Entry {
+  readonly delivery: Delivery;
+  readonly arrived: number;
+  step: number;
+  claimed: boolean;
+  shown: boolean;
+  /** Shown wherever the page is: `show` of the API. */
+  readonly forced: boolean;
+  notBefore: number;
+  holdUntil: number;
+  /** Lets another tab have it. */
+  done?: () => void;
+}
+
+interface Lane {
+  entry?: Entry;
+  showing?: Showing;
+}
+
+/** Decides what is on the screen: waits until a message can be shown, claims it, shows it, reports it. */
+export function createStage(core: Core): Stage {
+  const entries = new Set<Entry>();
+  const finished = new Set<string>();
+  const loaded = new Map<string, Kind | undefined>();
+  const lanes = new Map<string, Lane>();
+  const timers = new Set<number>();
+  const watch = createWatch(pump);
+  let abort = new AbortController();
+  let count = 0;
+
+  function enter(delivery: Delivery, given: Partial<Entry> = {}): Entry {
+    const entry = { delivery, arrived: count++, step: 0, claimed: !delivery.delivery_id, shown: false, forced: false, notBefore: 0, holdUntil: 0, ...given };
+    entries.add(entry);
+    return entry;
+  }
+  function drop(entry: Entry): void {
+    entries.delete(entry);
+    if (entry.delivery.delivery_id) finished.add(entry.delivery.delivery_id);
+    entry.done?.();
+  }
+  function known(delivery: Delivery): boolean {
+    const id = delivery.delivery_id;
+    return !!id && (finished.has(id) || [...entries].some((entry) => entry.delivery.delivery_id === id));
+  }
+  function lane(entry: Entry): Lane {
+    const name = KINDS[entry.delivery.kind]!.interrupts ? "" : entry.delivery.kind;
+    if (!lanes.has(name)) lanes.set(name, {});
+    return lanes.get(name)!;
+  }
+  function later(ms: number): void {
+    const timer = setTimeout(() => {
+      timers.delete(timer);
+      pump();
+    }, ms);
+    timers.add(timer);
+  }
+
+  /** Looks at all that waits, the most important first, and begins what can be shown. */
+  function pump(): void {
+    if (document.visibilityState === "hidden") return;
+    const now = Date.now();
+    const closed = new Set<Lane>();
+    let waiting = false;
+    for (const entry of [...entries].sort(byImportance)) {
+      const { delivery } = entry;
+      if (!entry.claimed && expired(delivery)) drop(entry);
+      if (!entries.has(entry) || !KINDS[delivery.kind]) continue;
+      const place = lane(entry);
+      if (place.entry || closed.has(place) || entry.notBefore > now) continue;
+      if (!entry.claimed && !entry.forced && !pathMatches(delivery.show_on?.path)) continue;
+      const kind = loaded.get(delivery.kind);
+      if (!kind) {
+        load(delivery.kind);
+        closed.add(place);
+      } else if (!valid(kind, entry)) {
+        continue;
+      } else if (kind.ready(delivery, entry.step)) {
+        place.entry = entry;
+        void begin(kind, entry, place);
+      } else {
+        waiting = true;
+        if (entry.holdUntil > now) closed.add(place);
+      }
+    }
+    watch.set(waiting);
+  }
+  function load(name: string): void {
+    if (loaded.has(name)) return;
+    loaded.set(name, undefined);
+    KINDS[name]!.load().then(
+      (kind) => {
+        loaded.set(name, kind);
+        pump();
+      },
+      (error: unknown) => {
+        loaded.delete(name); // the next page, or the next delivery, tries again
+        core.emit("error", error);
+      },
+    );
+  }
+  function valid(kind: Kind, entry: Entry): boolean {
+    const problem = kind.problem(entry.delivery);
+    if (!problem) return true;
+    drop(entry);
+    forget(core, entry.delivery.delivery_id);
+    core.emit("error", new Error(`message ${entry.delivery.message_id ?? ""}: ${problem}`));
+    return false;
+  }
+
+  async function begin(kind: Kind, entry: Entry, place: Lane): Promise<void> {
+    const { delivery } = entry;
+    const { signal } = abort;
+    const id = delivery.delivery_id;
+    if (!entry.claimed && id) {
+      const answer = await claim(core, id);
+      if (signal.aborted) return void (answer === "won" && release(core, id));
+      if (answer === "won") entry.claimed = true;
+      if (answer === "lost") drop(entry);
+      if (answer === "later") {
+        entry.notBefore = Date.now() + CLAIM_AGAIN;
+        later(CLAIM_AGAIN);
+      }
+    }
+    // The page may have changed while the claim was on its way.
+    if (entry.claimed && !(kind.ready(delivery, entry.step) && document.visibilityState === "visible")) await giveBack(entry);
+    else if (entry.claimed) return perform(kind, entry, place);
+    free(place, entry);
+  }
+  async function giveBack(entry: Entry): Promise<void> {
+    const id = entry.delivery.delivery_id;
+    if (!id || entry.shown) return;
+    entry.claimed = false;
+    await release(core, id);
+  }
+  function free(place: Lane, entry: Entry): void {
+    if (place.entry !== entry) return;
+    delete place.entry;
+    delete place.showing;
+    pump();
+  }
+
+  function perform(kind: Kind, entry: Entry, place: Lane): void {
+    const { delivery } = entry;
+    const id = delivery.delivery_id;
+    const resumes = KINDS[delivery.kind]!.resumes;
+    const about = { delivery_id: id, rule_id: delivery.rule_id, message_id: delivery.message_id, kind: delivery.kind, variant: delivery.variant ?? null };
+    let over = false;
+    const remember = (): void => {
+      if (resumes) keep(core, delivery, entry.step, entry.shown);
+    };
+    const scene: Scene = {
+      core,
+      delivery,
+      step: entry.step,
+      report(event, properties) {
+        const all = { ...about, step: entry.step + 1, ...properties };
+        if (id) core.track(event, all);
+        const name = EVENTS[event];
+        if (name) core.emit(name, all);
+      },
+      keep(step) {
+        entry.step = step;
+        remember();
+      },
+      end(how: Ending, step = entry.step) {
+        if (over) return;
+        over = true;
+        if (how === "parked") {
+          scene.keep(step);
+          entry.holdUntil = Date.now() + HOLD;
+          later(HOLD);
+        } else {
+          forget(core, id);
+          drop(entry);
+          if (how !== "closed") scene.report(how === "completed" ? "Message Completed" : "Message Dismissed");
+        }
+        free(place, entry);
+      },
+    };
+    try {
+      if (resumes && id && !entry.done) alone(id, abort.signal, (done) => (entry.done = done));
+      remember();
+      const showing = kind.show(scene);
+      if (over) return showing.close();
+      place.showing = showing;
+    } catch (error) {
+      drop(entry);
+      forget(core, id);
+      void giveBack(entry);
+      core.emit("error", error);
+      return free(place, entry);
+    }
+    if (entry.shown) return;
+    entry.shown = true;
+    remember();
+    scene.report("Message Shown");
+  }
+
+  /** Tours that were under way when the last page went away; of several tabs one goes on. */
+  function resume(): void {
+    for (const id of keptIds(core)) {
+      alone(id, abort.signal, (done) => {
+        const kept = recall(core, id);
+        if (!kept || known(kept.delivery)) return done();
+        enter(kept.delivery, { step: kept.step, shown: kept.shown, claimed: true, holdUntil: Date.now() + HOLD, done });
+        pump();
+      });
+    }
+  }
+  function clear(): void {
+    abort.abort();
+    abort = new AbortController();
+    timers.forEach((timer) => clearTimeout(timer));
+    timers.clear();
+    entries.clear();
+    const shown = [...lanes.values()];
+    lanes.clear();
+    for (const { showing } of shown) showing?.close();
+    watch.set(false);
+  }
+
+  document.addEventListener("visibilitychange", pump);
+  resume();
+  return {
+    add(delivery) {
+      if (known(delivery)) return;
+      enter(delivery);
+      core.emit("message", delivery);
+      pump();
+    },
+    show(delivery) {
+      if (known(delivery)) return;
+      if (!KINDS[delivery.kind]) throw new TypeError(`show: expected one of ${Object.keys(KINDS).join(", ")}, got ${delivery.kind}`);
+      enter(delivery, { forced: true });
+      pump();
+    },
+    moved() {
+      for (const { showing } of [...lanes.values()]) showing?.moved?.();
+      pump();
+    },
+    clear() {
+      clear();
+      finished.clear();
+    },
+    stop() {
+      document.removeEventListener("visibilitychange", pump);
+      clear();
+    },
+  };
+}
+
+const EVENTS: Readonly<Record<string, string>> = {
+  "Message Shown": "shown",
+  "Message Clicked": "clicked",
+  "Message Dismissed": "dismissed",
+  "Message Completed": "completed",
+};
+
+/** What is under way before what is new; then by priority, then by arrival. */
+function byImportance(a: Entry, b: Entry): number {
+  const priority = (entry: Entry): number => (entry.shown ? Infinity : (entry.delivery.priority ?? 0));
+  return priority(b) - priority(a) || a.arrived - b.arrived;
+}

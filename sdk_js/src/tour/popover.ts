@@ -1,0 +1,51 @@
+import { markdown } from "../markdown/markdown";
+import { el, icon, ICONS, text } from "../ui/dom";
+import type { Labels } from "../ui/labels";
+import type { Step } from "./content";
+
+export interface Popover {
+  readonly box: HTMLElement;
+  readonly arrow: HTMLElement;
+  fill(step: Step, index: number, count: number): void;
+}
+
+/** The card beside the target. It is filled anew for each step, so that it can glide from one to the next. */
+export function createPopover(labels: Labels, language: string, go: (by: 1 | -1) => void, close: () => void): Popover {
+  const title = el("h2", { id: "title" });
+  const body = el("div", { class: "md", id: "text" });
+  const progress = el("span", { class: "progress" });
+  const bar = el("i");
+  const back = el("button", { type: "button", class: "quiet", onclick: () => go(-1) }, labels.back);
+  const next = el("button", { type: "button", class: "main", onclick: () => go(1) });
+  const arrow = el("div", { class: "arrow" });
+  const box = el(
+    "div",
+    { class: "popover card", role: "dialog", tabindex: "-1", lang: language },
+    arrow,
+    el("button", { type: "button", class: "close", "aria-label": labels.close, onclick: close }, icon(ICONS.close)),
+    // Read out as it changes, also when the focus stays in the page.
+    el("div", { class: "words", "aria-live": "polite" }, title, body),
+    el("div", { class: "foot" }, progress, el("span", { class: "buttons" }, back, next)),
+    el("div", { class: "bar", "aria-hidden": "true" }, bar),
+  );
+  return {
+    box,
+    arrow,
+    fill(step, index, count) {
+      title.textContent = text(step.title);
+      title.hidden = !title.textContent;
+      body.replaceChildren(markdown(text(step.text)));
+      progress.textContent = `${index + 1} / ${count}`;
+      progress.setAttribute("aria-label", labels.of(index + 1, count));
+      progress.hidden = count < 2;
+      bar.style.width = `${((index + 1) / count) * 100}%`;
+      back.hidden = index === 0;
+      next.textContent = index === count - 1 ? labels.done : labels.next;
+      box.setAttribute("aria-describedby", "text");
+      if (title.hidden) box.setAttribute("aria-label", labels.of(index + 1, count));
+      else box.removeAttribute("aria-label");
+      box.toggleAttribute("aria-labelledby", false);
+      if (!title.hidden) box.setAttribute("aria-labelledby", "title");
+    },
+  };
+}

@@ -1,0 +1,68 @@
+/** What travels between the service, the loader and the lazily loaded parts. */
+
+export type Dict = Record<string, unknown>;
+
+/** One message for one person, as `GET /v1/stream` and `GET /v1/inbox` give it. Without `delivery_id` it is a preview:
+ * shown at once, never claimed, never reported. */
+export interface Delivery {
+  readonly delivery_id?: string;
+  readonly rule_id?: string;
+  readonly message_id?: string;
+  readonly kind: string;
+  readonly variant?: string | null;
+  readonly priority?: number;
+  readonly content: Dict;
+  readonly show_on?: { readonly path?: string | readonly string[] } | null;
+  readonly expires_at?: string | null;
+  readonly locale?: string | null;
+}
+
+export type StorageMode = "local" | "cookie" | "memory";
+
+export interface Options {
+  readonly writeKey: string;
+  readonly host: string;
+  readonly userHash?: string;
+  readonly locale?: string;
+  readonly autoPage: boolean;
+  readonly stream: boolean;
+  readonly storage: StorageMode;
+}
+
+export type Listener = (payload: unknown) => void;
+
+export interface Store {
+  get(key: string): string | undefined;
+  /** False when the value did not outlive this page: storage is full or forbidden. */
+  set(key: string, value: string): boolean;
+  remove(key: string): void;
+  keys(prefix: string): string[];
+}
+
+/** What the loader lends to the lazily loaded parts. */
+export interface Core {
+  readonly options: Options;
+  readonly store: Store;
+  locale(): string;
+  track(event: string, properties: Dict): void;
+  emit(event: string, payload: unknown): void;
+  /** POST with the write key and the person in the body. Rejects only when the network does. */
+  post(path: string): Promise<Response>;
+  get(path: string, query: Record<string, string>): Promise<Response>;
+}
+
+/** Decides what is on the screen, and when. */
+export interface Stage {
+  add(delivery: Delivery): void;
+  /** Shows it now, wherever the page is. */
+  show(delivery: Delivery): void;
+  /** The address changed. */
+  moved(): void;
+  /** Takes everything from the screen and forgets it: another person from here on. */
+  clear(): void;
+  stop(): void;
+}
+
+export interface StageModule {
+  createStage(core: Core): Stage;
+}

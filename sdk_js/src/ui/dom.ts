@@ -1,0 +1,47 @@
+/** DOM nodes, one by one: nothing here, or anywhere in the snippet, turns text into markup. */
+
+type Child = Node | string | undefined | false;
+type Attributes = Record<string, string | boolean | undefined | ((event: never) => void)>;
+
+/** An element with attributes, `onclick`-like listeners, and children. Attribute names are ours, never content. */
+export function el<K extends keyof HTMLElementTagNameMap>(tag: K, attributes?: Attributes, ...children: Child[]): HTMLElementTagNameMap[K] {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes ?? {})) {
+    if (typeof value === "function") node.addEventListener(name.slice(2), value as EventListener);
+    else if (value === true) node.setAttribute(name, "");
+    else if (typeof value === "string") node.setAttribute(name, value);
+  }
+  node.append(...children.filter((child): child is Node | string => typeof child === "string" || child instanceof Node));
+  return node;
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** A stroked icon of 24 × 24 units. */
+export function icon(path: string): SVGSVGElement {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("aria-hidden", "true");
+  const line = document.createElementNS(SVG, "path");
+  line.setAttribute("d", path);
+  svg.append(line);
+  return svg;
+}
+
+export const ICONS = {
+  close: "M6 6l12 12M18 6L6 18",
+  chat: "M21 12a8 8 0 0 1-8 8H4l1.8-2.9A8 8 0 1 1 21 12z",
+  book: "M12 6.5C10.5 5 8 4.5 4 4.5v13.5c4 0 6.5.5 8 2 1.5-1.5 4-2 8-2V4.5c-4 0-6.5.5-8 2zm0 0V20",
+  arrow: "M5 12h14M13 6l6 6-6 6",
+  person: "M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM4 21a8 8 0 0 1 16 0",
+} as const;
+
+/** A value of untrusted content as text; anything that is not text is none. */
+export function text(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+/** Two animation frames: styles set before are on the screen, so what is set next moves there. */
+export function settled(): Promise<void> {
+  return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())));
+}
