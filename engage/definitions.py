@@ -4,12 +4,14 @@ A folder holds `rules/<id>.json`, `messages/<id>.json`, `segments/<id>.json` and
 """
 
 import asyncio
+import contextlib
+import os
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from watchfiles import awatch
+from watchfiles import Change, awatch
 
 from engage.logs import get_logger
 from engage.templates import template_problems
@@ -29,6 +31,7 @@ from rules import (
 FOLDERS: Final = {"rule": "rules", "message": "messages", "segment": "segments"}
 ARTICLES: Final = "articles"
 DEBOUNCE_MS: Final = 100  # an editor that writes a file in two steps is read once
+LOOK_MS: Final = 500  # how often it is seen whether the folder is still the same
 RETRY_SECONDS: Final = 0.5
 Key = tuple[str, str]  # kind, id
 log = get_logger("engage.definitions")
@@ -152,26 +155,57 @@ class Watcher:
     def __init__(
         self, folder: Path, publish: Callable[[Definitions], Awaitable[int]], last_good: Definitions | None = None
     ) -> None:
+        self.settled = asyncio.Event()  # the first rulebook is live, or there is no folder to make one from
         self._folder = folder
         self._publish = publish
         self._last_good = last_good or Definitions()
         self._reported: set[Problem] = set()
+        self._version = 0
 
     async def run(self) -> None:
         """Publishes the folder, then every change of it, for ever."""
-        await self._wait_for_folder()
-        # Watching begins before the first reading: a change in between is not missed.
-        changes = awatch(self._folder, debounce=DEBOUNCE_MS, step=20, rust_timeout=1_000, yield_on_timeout=False)
-        first = asyncio.ensure_future(self.refresh())
-        async for _ in changes:
-            await first
-            await self.refresh()
+        while True:
+            try:
+                await self._wait_for_folder()
+                await self._follow()
+            except Exception:
+                log.exception("watching the rules folder failed, trying again", folder=str(self._folder))
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _follow(self) -> None:
+        """Until the folder is moved or removed: then its watch sees nothing more."""
+        watched = _identity(self._folder)
+        # Watching begins with the first step of the iterator, before the first reading: no change in between is missed.
+        changes = awatch(
+            self._folder,
+            watch_filter=_is_document,
+            debounce=DEBOUNCE_MS,
+            step=20,
+            rust_timeout=LOOK_MS,
+            yield_on_timeout=True,
+        )
+        async with contextlib.aclosing(changes):
+            waiting = asyncio.ensure_future(anext(changes))
+            try:
+                await self.refresh()
+                while True:
+                    changed = await waiting
+                    waiting = asyncio.ensure_future(anext(changes))
+                    if _identity(self._folder) != watched:
+                        return
+                    if changed:
+                        await self.refresh()
+            finally:
+                waiting.cancel()
+                await asyncio.gather(waiting, return_exceptions=True)
 
     async def refresh(self) -> None:
-        """Reads the folder once and publishes what can go live."""
+        """Reads the folder once and publishes what can go live, as soon as the stores take it."""
         while True:
             try:
                 loaded = await asyncio.to_thread(load_folder, self._folder, self._last_good)
+                if not self._folder.is_dir():
+                    return  # taken away as a whole while it was read: no reason to take everything off people's screens
                 self._report(loaded)
                 version = await self._publish(loaded.definitions)
             except Exception as error:
@@ -179,14 +213,15 @@ class Watcher:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             self._last_good = loaded.definitions
-            log.info(
-                "definitions live",
-                version=version,
-                rules=len(loaded.definitions.rules),
-                messages=len(loaded.definitions.messages),
-                articles=len(loaded.definitions.articles),
-            )
+            self._say(version, loaded.definitions)
             return
+
+    def _say(self, version: int, found: Definitions) -> None:
+        self.settled.set()
+        if version != self._version:
+            counts = {name: len(getattr(found, name)) for name in (*FOLDERS.values(), ARTICLES)}
+            log.info("definitions live", version=version, **counts)
+        self._version = version
 
     def _report(self, loaded: Loaded) -> None:
         """Says what is new among the problems, and what was mended."""
@@ -200,7 +235,22 @@ class Watcher:
         self._reported = problems
 
     async def _wait_for_folder(self) -> None:
-        if not self._folder.is_dir():
-            log.warning("rules folder not there yet, waiting for it", folder=str(self._folder))
+        if self._folder.is_dir():
+            return
+        log.warning("rules folder not there, waiting for it", folder=str(self._folder))
+        self.settled.set()
         while not self._folder.is_dir():
             await asyncio.sleep(RETRY_SECONDS)
+
+
+def _is_document(change: Change, path: str) -> bool:
+    """Also what may be a folder: one that is moved in as a whole is told by its own name alone."""
+    return os.path.splitext(path)[1] in ("", ".json", ".md")
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

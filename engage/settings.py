@@ -16,6 +16,7 @@ from engage.errors import ConfigurationError
 
 PREFIX: Final = "ENGAGE_"
 MAX_SOCKET_PATH: Final = 100
+_PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9/._+~-]+")
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s,]+", re.IGNORECASE)
 _DURATION: Final = re.compile(r"(\d+)(s|m|h|d)")
 _UNIT_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -190,9 +191,10 @@ def environment_of(settings: Settings, base: Mapping[str, str] = os.environ) -> 
 
 def socket_path(data_dir: Path, name: str) -> Path:
     """Where the embedded Valkey `name` (`log` or `queue`) listens: in its data folder, or in a folder of this user's among
-    the temporary ones when that path is too long for a socket (108 bytes on Linux, 104 on macOS)."""
+    the temporary ones when that path is too long for a socket (108 bytes on Linux, 104 on macOS) or too odd for a URL
+    and for what RQ reads of `CLIENT INFO` (spaces)."""
     inside = data_dir / f"valkey-{name}" / "valkey.sock"
-    if len(os.fsencode(inside)) <= MAX_SOCKET_PATH:
+    if len(os.fsencode(inside)) <= MAX_SOCKET_PATH and _PLAIN_PATH.fullmatch(str(inside)):
         return inside
     digest = hashlib.blake2b(os.fsencode(data_dir), digest_size=8).hexdigest()
     return Path(tempfile.gettempdir()) / f"engage-{os.getuid()}" / f"{digest}-{name}.sock"

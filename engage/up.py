@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import signal
 import socket
 import sys
+import time
 from functools import partial
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
+from typing import Final
 
+import psutil
 from sqlalchemy import Engine
 
 from engage import valkey
@@ -23,6 +26,7 @@ from engage.store import connect
 from engage.supervisor import Child, StartError, Supervisor
 from rules import Definitions
 
+PORT_SECONDS: Final = 1.0
 log = get_logger("engage.up")
 
 
@@ -31,65 +35,91 @@ def run(settings: Settings) -> int:
     lock = valkey.DataLock(settings.data_dir)
     lock.acquire()
     try:
-        check_port(settings)
-        project = load_projects(settings)[0]
-        return asyncio.run(_run(settings, project))
+        _await_port(settings)
+        return asyncio.run(_Up(settings).run())
     finally:
         lock.release()
 
 
-async def _run(settings: Settings, project: Project) -> int:
-    supervisor = Supervisor()
-    supervisor.listen()
-    watching: asyncio.Task[None] | None = None
-    try:
-        for child in _children(settings):
-            await supervisor.start(child)
-            if supervisor.asked_to_stop:
-                return 0
+class _Up:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._environment = environment_of(settings)
+        self._supervisor = Supervisor()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def run(self) -> int:
+        self._supervisor.listen()
+        try:
+            if await self._supervisor.until_stopped(self._start()):
+                await self._supervisor.wait()
+            return 0
+        except StartError as error:
+            log.critical(str(error))
+            return 1
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._supervisor.stop()
+
+    async def _start(self) -> None:
+        """In the order of need: stores, keys and rulebook, then those who use them."""
+        settings = self._settings
+        project = await self._start_stores()
         if settings.rules_dir is not None:
-            watching = asyncio.create_task(_watch(settings, settings.rules_dir))
-        print(_greeting(settings, project), flush=True)
-        await supervisor.wait()
-        return 0
-    except StartError as error:
-        log.critical(str(error))
-        return 1
-    finally:
-        if watching is not None:
-            watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watching
-        await supervisor.stop()
+            await self._watch(settings.rules_dir)
+        python = [sys.executable, "-m"]
+        answers = partial(asyncio.to_thread, _is_answering, _local(settings.host), settings.port)
+        await self._supervisor.start(
+            Child("serve", [*python, "engage.serve"], self._environment, answers),
+            Child("decide", [*python, "worker", "decide"], self._environment),
+            Child("work", [*python, "worker", "work"], self._environment),
+        )
+        with contextlib.suppress(OSError):  # nobody reads it any more
+            print(_greeting(settings, project), flush=True)
 
+    async def _start_stores(self) -> Project:
+        settings = self._settings
+        embedded = [
+            (name, url)
+            for name, url, is_embedded in (
+                ("log", settings.redis_url, settings.embedded_log),
+                ("queue", settings.queue_url, settings.embedded_queue),
+            )
+            if is_embedded
+        ]
+        # Told to end, a Valkey whose parent died closes its files; the others have nothing that needs closing.
+        children = [
+            Child(
+                f"valkey-{name}",
+                valkey.command(settings, name),
+                self._environment,
+                partial(asyncio.to_thread, valkey.is_ready, url),
+                partial(valkey.prepare, settings, name),
+                orphaned=signal.SIGTERM,
+                log_file=valkey.log_file(settings, name),
+            )
+            for name, url in embedded
+        ]
+        projects, _ = await asyncio.gather(
+            asyncio.to_thread(load_projects, settings), self._supervisor.start(*children)
+        )
+        if not settings.embedded_log and not await asyncio.to_thread(valkey.is_ready, settings.redis_url):
+            log.warning("the store does not answer, waiting for it", setting="ENGAGE_REDIS_URL")
+        return next(project for project in projects if project.id == FIRST)
 
-def _children(settings: Settings) -> list[Child]:
-    environment = environment_of(settings)
-    children = []
-    for name, embedded, url in (
-        ("log", settings.embedded_log, settings.redis_url),
-        ("queue", settings.embedded_queue, settings.queue_url),
-    ):
-        if embedded:
-            command = valkey.command(settings, name)
-            ready = partial(asyncio.to_thread, valkey.is_ready, url)
-            children.append(Child(f"valkey-{name}", command, environment, ready, partial(valkey.stop_leftover, url)))
-    answers = partial(asyncio.to_thread, _answers, f"http://{_local(settings.host)}:{settings.port}/readyz")
-    python = [sys.executable, "-m"]
-    children.append(Child("serve", [*python, "engage", "serve"], environment, answers))
-    children.append(Child("decide", [*python, "worker", "decide"], environment))
-    children.append(Child("work", [*python, "worker", "work"], environment))
-    return children
+    async def _watch(self, folder: Path) -> None:
+        """Starts watching and waits for the first rulebook, so that no event is decided without it."""
+        engine, client = open_database(self._settings), connect(self._settings.redis_url)
+        last_good = await asyncio.to_thread(last_versions, engine, FIRST)
 
+        async def make_live(found: Definitions) -> int:
+            return await asyncio.to_thread(_make_live, engine, client, found)
 
-async def _watch(settings: Settings, folder: Path) -> None:
-    engine = open_database(settings)
-    client = connect(settings.redis_url)
-
-    async def make_live(found: Definitions) -> int:
-        return await asyncio.to_thread(_make_live, engine, client, found)
-
-    await Watcher(folder, make_live, last_versions(engine, FIRST)).run()
+        watcher = Watcher(folder, make_live, last_good)
+        self._tasks.append(asyncio.create_task(watcher.run()))
+        await watcher.settled.wait()
 
 
 def _make_live(engine: Engine, client: object, found: Definitions) -> int:
@@ -97,36 +127,68 @@ def _make_live(engine: Engine, client: object, found: Definitions) -> int:
     return publish(client, FIRST, found)
 
 
-def check_port(settings: Settings) -> None:
-    """Raises ConfigurationError when something else listens there."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _await_port(settings: Settings) -> None:
+    """A moment of patience: the service of an `engage up` that was just killed may still be ending."""
+    deadline = time.monotonic() + PORT_SECONDS
+    while True:
         try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            raise ConfigurationError(
-                "a free port",
-                f"{settings.host}:{settings.port}, {error.strerror or error}",
-                field="ENGAGE_PORT",
-                hint="stop what listens there, or choose another port with --port",
-            ) from None
+            return check_port(settings)
+        except ConfigurationError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
-def _answers(url: str) -> bool:
+def check_port(settings: Settings) -> None:
+    """Raises ConfigurationError when something else listens there, naming it where the system tells."""
     try:
-        with urlopen(url, timeout=2) as reply:
-            return bool(reply.status == 200)
-    except (URLError, OSError):
+        addresses = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise ConfigurationError(
+            "an address of this machine", f"{settings.host}: {error}", field="ENGAGE_HOST"
+        ) from None
+    for family, kind, protocol, _, address in addresses:
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(address)
+            except OSError as error:
+                raise ConfigurationError(
+                    "a free port",
+                    f"{settings.host}:{settings.port}, {error.strerror or error}{_listening(settings.port)}",
+                    field="ENGAGE_PORT",
+                    hint="stop what listens there, or choose another port with --port",
+                ) from None
+
+
+def _listening(port: int) -> str:
+    """` (process 12, python -m http.server)`, as far as this user may know."""
+    with contextlib.suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.pid and connection.laddr[1:] == (port,):
+                return f" (process {connection.pid}, {' '.join(psutil.Process(connection.pid).cmdline())[:80]})"
+    return ""
+
+
+def _is_answering(host: str, port: int) -> bool:
+    """Whether the service is ready. Asked without urllib, which would send it through a proxy of the environment."""
+    connection = HTTPConnection(host, port, timeout=2)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
         return False
+    finally:
+        connection.close()
 
 
 def _local(host: str) -> str:
-    return "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
 
 
 def _greeting(settings: Settings, project: Project) -> str:
-    url = f"http://{_local(settings.host)}:{settings.port}"
+    host = _local(settings.host)
+    url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
     rules = f"{settings.rules_dir} (watched)" if settings.rules_dir else "none: give a folder with --rules"
     return f"""
 Engage is ready at {url}

