@@ -1,3 +1,5 @@
+import type { Kind } from "./stage/kind";
+
 /** What travels between the service, the loader and the lazily loaded parts. */
 
 export type Dict = Record<string, unknown>;
@@ -8,7 +10,7 @@ export interface Delivery {
   readonly delivery_id?: string;
   readonly rule_id?: string;
   readonly message_id?: string;
-  readonly kind: string;
+  readonly kind: KindName;
   readonly variant?: string | null;
   readonly priority?: number;
   readonly content: Dict;
@@ -49,6 +51,8 @@ export interface Core {
   /** POST with the write key and the person in the body. Rejects only when the network does. */
   post(path: string): Promise<Response>;
   get(path: string, query: Record<string, string>): Promise<Response>;
+  /** Rejects when the part cannot be had now; another attempt may succeed. */
+  load(kind: KindName): Promise<PartModule>;
 }
 
 /** Decides what is on the screen, and when. */
@@ -56,6 +60,8 @@ export interface Stage {
   add(delivery: Delivery): void;
   /** Shows it now, wherever the page is. */
   show(delivery: Delivery): void;
+  /** Takes up the tour that was under way on the page before. */
+  resume(): void;
   /** The address changed. */
   moved(): void;
   /** Takes everything from the screen and forgets it: another person from here on. */
@@ -63,6 +69,10 @@ export interface Stage {
   stop(): void;
 }
 
-export interface StageModule {
+export type KindName = "tour" | "chat" | "article";
+
+/** What every lazily loaded part exports. */
+export interface PartModule {
+  readonly kind: Kind;
   createStage(core: Core): Stage;
 }

@@ -4,10 +4,14 @@ import { el, icon, ICONS, settled, text } from "../ui/dom";
 import { labelsFor, languageOf } from "../ui/labels";
 import { enterRoot } from "../ui/root";
 import css from "./article.css";
-import { openPanel } from "./panel";
+import { LABELS } from "./labels";
+import type { Labels } from "./labels";
 import type { Panel } from "./panel";
 
-export const article: Kind = {
+export { createStage } from "../stage/stage";
+
+export const kind: Kind = {
+  interrupts: false,
   problem: ({ content }) => (text(content.article) ? undefined : "expected content.article to be the id of an article"),
   ready: () => true,
   show: showArticle,
@@ -17,7 +21,7 @@ export const article: Kind = {
 function showArticle(scene: Scene): Showing {
   const { core, delivery } = scene;
   const { content } = delivery;
-  const labels = labelsFor(delivery);
+  const labels = labelsFor<Labels>(delivery, LABELS);
   const root = enterRoot(css);
   let panel: Panel | undefined;
   let read = false;
@@ -36,10 +40,12 @@ function showArticle(scene: Scene): Showing {
     el("button", { type: "button", class: "main", onclick: open }, labels.read, icon(ICONS.arrow)),
   );
 
-  function open(): void {
+  async function open(): Promise<void> {
+    const { openPanel } = await import("./panel");
+    if (!card.isConnected) return;
     scene.report("Message Clicked", { article: text(content.article) });
     card.remove();
-    panel = openPanel(core, text(content.article), labels, { read: () => (read = true), closed: () => finish(read ? "completed" : "dismissed") });
+    panel = openPanel(core, text(content.article), delivery, { read: () => (read = true), closed: () => finish(read ? "completed" : "dismissed") });
   }
   function key(event: KeyboardEvent): void {
     if (event.key === "Escape") finish("dismissed");

@@ -1,18 +1,21 @@
 import { markdown } from "../markdown/markdown";
-import type { Core } from "../types";
+import type { Core, Delivery } from "../types";
 import { el, icon, ICONS, settled } from "../ui/dom";
 import { borrowFocus, cycleTab } from "../ui/focus";
-import type { Labels } from "../ui/labels";
+import { labelsFor } from "../ui/labels";
 import { enterRoot } from "../ui/root";
 import { loadArticle } from "./load";
 import css from "./panel.css";
+import { LABELS } from "./panel_labels";
+import type { Labels } from "./panel_labels";
 
 export interface Panel {
   close(): void;
 }
 
 /** Opens an article beside the page. `read` once it is there, `closed` when it has gone. */
-export function openPanel(core: Core, id: string, labels: Labels, on: { read?: () => void; closed?: () => void }): Panel {
+export function openPanel(core: Core, id: string, from: Delivery, on: { read?: () => void; closed?: () => void }): Panel {
+  const labels = labelsFor<Labels>(from, LABELS);
   const root = enterRoot(css);
   const title = el("h1", { id: "panel-title" });
   const body = el("div", { class: "md" });

@@ -1,4 +1,3 @@
-import { openPanel } from "../article/panel";
 import type { Panel } from "../article/panel";
 import { safeLink, sameOrigin } from "../markdown/url";
 import type { Kind, Scene, Showing } from "../stage/kind";
@@ -8,9 +7,14 @@ import { enterRoot } from "../ui/root";
 import css from "./chat.css";
 import { repliesOf } from "./content";
 import type { Reply } from "./content";
+import { LABELS } from "./labels";
+import type { Labels } from "./labels";
 import { createTranscript } from "./transcript";
 
-export const chat: Kind = {
+export { createStage } from "../stage/stage";
+
+export const kind: Kind = {
+  interrupts: true,
   problem: ({ content }) => (text(content.text) ? undefined : "expected content.text to be text"),
   ready: () => true,
   show: showChat,
@@ -19,7 +23,7 @@ export const chat: Kind = {
 /** A prompt in the corner that can be answered with one click. */
 function showChat(scene: Scene): Showing {
   const { core, delivery } = scene;
-  const labels = labelsFor(delivery);
+  const labels = labelsFor<Labels>(delivery, LABELS);
   const root = enterRoot(css);
   const transcript = createTranscript(labels);
   const choices = el("div", { class: "choices" });
@@ -50,8 +54,10 @@ function showChat(scene: Scene): Showing {
     if (text(reply.text) || reply.handoff) await transcript.type(text(reply.text) || labels.handoff);
     if (!card.isConnected) return;
     if (text(reply.article)) {
+      const { openPanel } = await import("../article/panel");
+      if (!card.isConnected) return;
       panel?.close();
-      panel = openPanel(core, text(reply.article), labels, { closed: () => (panel = undefined) });
+      panel = openPanel(core, text(reply.article), delivery, { closed: () => (panel = undefined) });
     }
     const url = safeLink(reply.url);
     if (url) visit(url);

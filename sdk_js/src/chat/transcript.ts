@@ -1,6 +1,6 @@
 import { markdown } from "../markdown/markdown";
 import { el } from "../ui/dom";
-import type { Labels } from "../ui/labels";
+import type { Labels } from "./labels";
 
 export interface Transcript {
   readonly log: HTMLElement;
@@ -26,7 +26,7 @@ export function createTranscript(labels: Labels): Transcript {
     say,
     answer: (words) => void add(labels.you, "mine", document.createTextNode(words)),
     async type(source) {
-      const dots = el("div", { class: "line theirs dots", "aria-label": labels.typing }, el("i"), el("i"), el("i"));
+      const dots = el("div", { class: "line theirs dots", "aria-hidden": "true" }, el("i"), el("i"), el("i"));
       log.append(dots);
       log.scrollTop = log.scrollHeight;
       await new Promise((done) => setTimeout(done, calm ? 0 : 600));

@@ -1,11 +1,11 @@
-import type { Core, Delivery, Dict, Options, Stage, Store } from "../types";
+import type { Core, Delivery, Dict, KindName, Options, PartModule, Stage, Store } from "../types";
 import type { Emitter } from "./emitter";
 import { createEvent, setReferrer } from "./event";
 import { createIdentity } from "./identity";
 import type { Identity } from "./identity";
 import { createOutbox, byteLength } from "./outbox";
 import { watchAddress } from "./pages";
-import { loadStage } from "./parts";
+import { isKind, loadPart } from "./parts";
 import { createSender } from "./sender";
 import { createStream } from "./stream";
 import { warn } from "./warn";
@@ -29,7 +29,7 @@ export function startClient(options: Options, store: Store, emitter: Emitter): C
   const outbox = createOutbox(store);
   const sender = createSender(options, outbox);
   const stream = createStream(options, identity.named, receive);
-  let stage: Promise<Stage | undefined> | undefined;
+  let stage: Promise<Stage> | undefined;
   let stopped = false;
 
   const locale = (): string => options.locale ?? navigator.language;
@@ -51,6 +51,7 @@ export function startClient(options: Options, store: Store, emitter: Emitter): C
     get: (path, query) => {
       return fetch(`${options.host}${path}?${new URLSearchParams({ writeKey: options.writeKey, ...query })}`, { credentials: "omit" });
     },
+    load: (kind) => loadPart(core, kind),
   };
 
   function send(type: string, fields: Dict): void {
@@ -59,15 +60,23 @@ export function startClient(options: Options, store: Store, emitter: Emitter): C
     outbox.add(event);
     sender.wake();
   }
-  function onStage(use: (stage: Stage) => void, kind?: string): void {
-    stage ??= loadStage(core, kind);
-    void stage.then((ready) => {
-      if (!ready) stage = undefined; // not loaded: the next occasion tries again
-      else if (!stopped) use(ready);
-    });
+  /** Loads the stage, which comes with every part, on the first occasion. */
+  function onStage(kind: KindName, use: (stage: Stage) => void): void {
+    stage ??= core.load(kind).then(({ createStage }: PartModule) => createStage(core));
+    stage.then(
+      (ready) => stopped || use(ready),
+      (error: unknown) => {
+        stage = undefined; // the next occasion tries again
+        warn(`no messages: ${error}`);
+        emitter.emit("error", error);
+      },
+    );
+  }
+  function onScreen(use: (stage: Stage) => void): void {
+    stage?.then(use, () => {});
   }
   function receive(delivery: Delivery): void {
-    onStage((ready) => ready.add(delivery), delivery.kind);
+    if (isKind(delivery.kind)) onStage(delivery.kind, (ready) => ready.add(delivery));
   }
   /** Several changes of person in one go open one stream. */
   let opening = false;
@@ -81,13 +90,13 @@ export function startClient(options: Options, store: Store, emitter: Emitter): C
   }
   const unwatch = watchAddress((before) => {
     setReferrer(before);
-    stage?.then((ready) => ready?.moved());
+    onScreen((ready) => ready.moved());
     // After the router's own work, which sets the title.
     if (options.autoPage) setTimeout(() => stopped || send("page", {}));
   });
 
   // A tour that was under way on the page before goes on.
-  if (store.keys("tour.").length) onStage(() => {}, "tour");
+  if (store.keys("tour.").length) onStage("tour", (ready) => ready.resume());
   openStream();
 
   return {
@@ -104,13 +113,13 @@ export function startClient(options: Options, store: Store, emitter: Emitter): C
       clear();
       openStream();
     },
-    show: (delivery) => onStage((ready) => ready.show(delivery), delivery.kind),
+    show: (delivery) => onStage(delivery.kind, (ready) => ready.show(delivery)),
     stop(erase) {
       stopped = true;
       unwatch();
       stream.close();
       sender.stop();
-      void stage?.then((ready) => (erase ? ready?.clear() : undefined, ready?.stop()));
+      onScreen((ready) => ready.stop());
       if (erase) {
         outbox.erase();
         store.keys("").forEach((key) => store.remove(key));
@@ -121,6 +130,6 @@ export function startClient(options: Options, store: Store, emitter: Emitter): C
 
   function clear(): void {
     store.keys("tour.").forEach((key) => store.remove(key));
-    void stage?.then((ready) => ready?.clear());
+    onScreen((ready) => ready.clear());
   }
 }

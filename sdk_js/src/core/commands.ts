@@ -2,6 +2,7 @@ import type { Delivery, Dict, Listener } from "../types";
 import type { Client } from "./client";
 import type { Emitter } from "./emitter";
 import { expected, isDict, isText } from "./options";
+import { isKind } from "./parts";
 
 /** What `on` may name. */
 export const EVENTS = ["ready", "message", "shown", "clicked", "dismissed", "completed", "error"];
@@ -52,8 +53,8 @@ export const COMMANDS: Record<string, Command> = {
   },
   reset: (client) => client.reset(),
   show(client, delivery) {
-    if (!isDict(delivery) || !isText(delivery.kind) || !isDict(delivery.content)) {
-      return expected("an object like {kind, content}", delivery);
+    if (!isDict(delivery) || !isKind(String(delivery.kind)) || !isDict(delivery.content)) {
+      return expected("an object like {kind, content} of a known kind", delivery);
     }
     client.show(delivery as unknown as Delivery);
   },

@@ -1,9 +1,11 @@
-import type { Core, Stage, StageModule } from "../types";
-import { warn } from "./warn";
+import type { Core, KindName, PartModule } from "../types";
 
-/** The release's hash in the names of the lazily loaded files, put in by the build. */
+/** The release's hash in the names of the lazily loaded parts, and the name of the file they share; put in by the build. */
 declare const HASH: string;
-const KINDS = ["tour", "chat", "article"];
+declare const SHARED: string;
+
+/** What this release can show; a delivery of another kind is left for one that can. */
+const KINDS: readonly string[] = ["tour", "chat", "article"] satisfies KindName[];
 
 /** The parts lie beside the loader. `currentScript` is known only while the script runs for the first time. */
 const script = document.currentScript instanceof HTMLScriptElement ? document.currentScript.src : "";
@@ -11,18 +13,13 @@ const script = document.currentScript instanceof HTMLScriptElement ? document.cu
 /** The service's address as the script tag names it, when the service serves the script. */
 export const scriptHost = /^(https?:\/\/.+)\/sdk\/[^/]*$/.exec(script)?.[1] ?? "";
 
-/** Loads what decides about the screen and, at the same time, what the first message needs. */
-export async function loadStage(core: Core, kind = ""): Promise<Stage | undefined> {
+export function isKind(kind: string): kind is KindName {
+  return KINDS.includes(kind);
+}
+
+/** Loads what shows one kind of message. */
+export function loadPart(core: Core, kind: KindName): Promise<PartModule> {
   const base = script ? new URL(".", script).href : core.options.host + "/sdk/";
-  const part = (name: string): string => `${base}${name}-${HASH}.js`;
-  // The stage imports it again and reports what goes wrong; this only makes the downloads run side by side.
-  if (KINDS.includes(kind)) import(part(kind)).catch(() => {});
-  try {
-    const module = (await import(part("stage"))) as StageModule;
-    return module.createStage(core);
-  } catch (error) {
-    warn(`no messages: ${error}`);
-    core.emit("error", error);
-    return undefined;
-  }
+  import(base + SHARED).catch(() => {}); // beside the part, not after it; the part's own import reports a failure
+  return import(`${base}${kind}-${HASH}.js`) as Promise<PartModule>;
 }

@@ -1,4 +1,5 @@
 import type { Core, Delivery } from "../types";
+import type { Memory } from "./memory";
 
 /** How a message left the screen. `closed`: how it went was reported before. `parked`: it goes on at `step` as soon as
  * that can be shown. */
@@ -25,23 +26,13 @@ export interface Showing {
 
 /** One kind of message: what a lazily loaded part exports. */
 export interface Kind {
+  /** One of those that interrupt is on the screen at a time. */
+  readonly interrupts: boolean;
+  /** How it goes on after a reload where it was; kinds without start and end on one page. */
+  readonly memory?: Memory;
   /** What is wrong with the content, if anything. */
   problem(delivery: Delivery): string | undefined;
   /** Whether it could be on the screen now, beginning at `step`: the page is right and the target is there. */
   ready(delivery: Delivery, step: number): boolean;
   show(scene: Scene): Showing;
 }
-
-/** `interrupts`: one of these at a time. `resumes`: goes on after a reload where it was. */
-export interface KindEntry {
-  readonly interrupts: boolean;
-  readonly resumes: boolean;
-  load(): Promise<Kind>;
-}
-
-/** What this release can show; a delivery of another kind is left for one that can. */
-export const KINDS: Readonly<Record<string, KindEntry>> = {
-  tour: { interrupts: true, resumes: true, load: async () => (await import("../tour/tour")).tour },
-  chat: { interrupts: true, resumes: false, load: async () => (await import("../chat/chat")).chat },
-  article: { interrupts: false, resumes: false, load: async () => (await import("../article/article")).article },
-};

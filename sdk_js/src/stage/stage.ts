@@ -1,9 +1,8 @@
-import type { Core, Delivery, Stage } from "../types";
+import type { Core, Delivery, KindName, Stage } from "../types";
 import { claim, release } from "./claim";
-import { KINDS } from "./kind";
 import type { Ending, Kind, Scene, Showing } from "./kind";
 import { expired, pathMatches } from "./match";
-import { alone, forget, keep, keptIds, recall } from "./memory";
+import type { Memory } from "./memory";
 import { createWatch } from "./watch";
 
 /** A tour that waits for its next element keeps others from the screen for so long. ms */
@@ -34,7 +33,7 @@ interface Lane {
 export function createStage(core: Core): Stage {
   const entries = new Set<Entry>();
   const finished = new Set<string>();
-  const loaded = new Map<string, Kind | undefined>();
+  const loaded = new Map<KindName, Kind | undefined>();
   const lanes = new Map<string, Lane>();
   const timers = new Set<number>();
   const watch = createWatch(pump);
@@ -55,8 +54,8 @@ export function createStage(core: Core): Stage {
     const id = delivery.delivery_id;
     return !!id && (finished.has(id) || [...entries].some((entry) => entry.delivery.delivery_id === id));
   }
-  function lane(entry: Entry): Lane {
-    const name = KINDS[entry.delivery.kind]!.interrupts ? "" : entry.delivery.kind;
+  function laneOf(kind: Kind, { delivery }: Entry): Lane {
+    const name = kind.interrupts ? "" : delivery.kind;
     if (!lanes.has(name)) lanes.set(name, {});
     return lanes.get(name)!;
   }
@@ -77,14 +76,16 @@ export function createStage(core: Core): Stage {
     for (const entry of [...entries].sort(byImportance)) {
       const { delivery } = entry;
       if (!entry.claimed && expired(delivery)) drop(entry);
-      if (!entries.has(entry) || !KINDS[delivery.kind]) continue;
-      const place = lane(entry);
-      if (place.entry || closed.has(place) || entry.notBefore > now) continue;
+      if (!entries.has(entry) || entry.notBefore > now) continue;
       if (!entry.claimed && !entry.forced && !pathMatches(delivery.show_on?.path)) continue;
       const kind = loaded.get(delivery.kind);
       if (!kind) {
         load(delivery.kind);
-        closed.add(place);
+        break; // what is less important waits until it is known which lane this one takes
+      }
+      const place = laneOf(kind, entry);
+      if (place.entry || closed.has(place)) {
+        continue;
       } else if (!valid(kind, entry)) {
         continue;
       } else if (kind.ready(delivery, entry.step)) {
@@ -97,12 +98,13 @@ export function createStage(core: Core): Stage {
     }
     watch.set(waiting);
   }
-  function load(name: string): void {
+  function load(name: KindName): void {
     if (loaded.has(name)) return;
     loaded.set(name, undefined);
-    KINDS[name]!.load().then(
-      (kind) => {
+    core.load(name).then(
+      ({ kind }) => {
         loaded.set(name, kind);
+        if (kind.memory) resume(kind.memory);
         pump();
       },
       (error: unknown) => {
@@ -115,7 +117,7 @@ export function createStage(core: Core): Stage {
     const problem = kind.problem(entry.delivery);
     if (!problem) return true;
     drop(entry);
-    forget(core, entry.delivery.delivery_id);
+    kind.memory?.forget(core, entry.delivery.delivery_id);
     core.emit("error", new Error(`message ${entry.delivery.message_id ?? ""}: ${problem}`));
     return false;
   }
@@ -155,11 +157,11 @@ export function createStage(core: Core): Stage {
   function perform(kind: Kind, entry: Entry, place: Lane): void {
     const { delivery } = entry;
     const id = delivery.delivery_id;
-    const resumes = KINDS[delivery.kind]!.resumes;
+    const { memory } = kind;
     const about = { delivery_id: id, rule_id: delivery.rule_id, message_id: delivery.message_id, kind: delivery.kind, variant: delivery.variant ?? null };
     let over = false;
     const remember = (): void => {
-      if (resumes) keep(core, delivery, entry.step, entry.shown);
+      memory?.keep(core, delivery, entry.step, entry.shown);
     };
     const scene: Scene = {
       core,
@@ -183,7 +185,7 @@ export function createStage(core: Core): Stage {
           entry.holdUntil = Date.now() + HOLD;
           later(HOLD);
         } else {
-          forget(core, id);
+          memory?.forget(core, id);
           drop(entry);
           if (how !== "closed") scene.report(how === "completed" ? "Message Completed" : "Message Dismissed");
         }
@@ -191,14 +193,14 @@ export function createStage(core: Core): Stage {
       },
     };
     try {
-      if (resumes && id && !entry.done) alone(id, abort.signal, (done) => (entry.done = done));
+      if (id && !entry.done) memory?.alone(id, abort.signal, (done) => (entry.done = done));
       remember();
       const showing = kind.show(scene);
       if (over) return showing.close();
       place.showing = showing;
     } catch (error) {
       drop(entry);
-      forget(core, id);
+      memory?.forget(core, id);
       void giveBack(entry);
       core.emit("error", error);
       return free(place, entry);
@@ -209,11 +211,11 @@ export function createStage(core: Core): Stage {
     scene.report("Message Shown");
   }
 
-  /** Tours that were under way when the last page went away; of several tabs one goes on. */
-  function resume(): void {
-    for (const id of keptIds(core)) {
-      alone(id, abort.signal, (done) => {
-        const kept = recall(core, id);
+  /** What was under way when the last page went away; of several tabs one goes on. */
+  function resume(memory: Memory): void {
+    for (const id of memory.ids(core)) {
+      memory.alone(id, abort.signal, (done) => {
+        const kept = memory.recall(core, id);
         if (!kept || known(kept.delivery)) return done();
         enter(kept.delivery, { step: kept.step, shown: kept.shown, claimed: true, holdUntil: Date.now() + HOLD, done });
         pump();
@@ -233,7 +235,6 @@ export function createStage(core: Core): Stage {
   }
 
   document.addEventListener("visibilitychange", pump);
-  resume();
   return {
     add(delivery) {
       if (known(delivery)) return;
@@ -243,10 +244,10 @@ export function createStage(core: Core): Stage {
     },
     show(delivery) {
       if (known(delivery)) return;
-      if (!KINDS[delivery.kind]) throw new TypeError(`show: expected one of ${Object.keys(KINDS).join(", ")}, got ${delivery.kind}`);
       enter(delivery, { forced: true });
       pump();
     },
+    resume: () => load("tour"),
     moved() {
       for (const { showing } of [...lanes.values()]) showing?.moved?.();
       pump();

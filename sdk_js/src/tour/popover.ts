@@ -1,7 +1,7 @@
 import { markdown } from "../markdown/markdown";
 import { el, icon, ICONS, text } from "../ui/dom";
-import type { Labels } from "../ui/labels";
 import type { Step } from "./content";
+import type { Labels } from "./labels";
 
 export interface Popover {
   readonly box: HTMLElement;
@@ -20,7 +20,7 @@ export function createPopover(labels: Labels, language: string, go: (by: 1 | -1)
   const arrow = el("div", { class: "arrow" });
   const box = el(
     "div",
-    { class: "popover card", role: "dialog", tabindex: "-1", lang: language },
+    { class: "popover card", role: "dialog", "aria-describedby": "text", tabindex: "-1", lang: language },
     arrow,
     el("button", { type: "button", class: "close", "aria-label": labels.close, onclick: close }, icon(ICONS.close)),
     // Read out as it changes, also when the focus stays in the page.
@@ -36,16 +36,12 @@ export function createPopover(labels: Labels, language: string, go: (by: 1 | -1)
       title.hidden = !title.textContent;
       body.replaceChildren(markdown(text(step.text)));
       progress.textContent = `${index + 1} / ${count}`;
-      progress.setAttribute("aria-label", labels.of(index + 1, count));
+      progress.setAttribute("aria-label", `${labels.step} ${progress.textContent}`);
       progress.hidden = count < 2;
       bar.style.width = `${((index + 1) / count) * 100}%`;
       back.hidden = index === 0;
       next.textContent = index === count - 1 ? labels.done : labels.next;
-      box.setAttribute("aria-describedby", "text");
-      if (title.hidden) box.setAttribute("aria-label", labels.of(index + 1, count));
-      else box.removeAttribute("aria-label");
-      box.toggleAttribute("aria-labelledby", false);
-      if (!title.hidden) box.setAttribute("aria-labelledby", "title");
+      box.setAttribute("aria-labelledby", title.hidden ? "text" : "title");
     },
   };
 }

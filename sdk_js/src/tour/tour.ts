@@ -1,10 +1,13 @@
 import { safeLink } from "../markdown/url";
+import { tourMemory } from "../stage/memory";
 import type { Kind, Scene, Showing } from "../stage/kind";
 import { el, settled } from "../ui/dom";
 import { borrowFocus, cycleTab, typing } from "../ui/focus";
 import { labelsFor, languageOf } from "../ui/labels";
 import { enterRoot } from "../ui/root";
 import { findTarget, stepReady, stepsOf } from "./content";
+import { LABELS } from "./labels";
+import type { Labels } from "./labels";
 import { place } from "./place";
 import { createPopover } from "./popover";
 import css from "./tour.css";
@@ -12,7 +15,11 @@ import css from "./tour.css";
 /** How far the light reaches around the target. px */
 const HALO = 6;
 
-export const tour: Kind = {
+export { createStage } from "../stage/stage";
+
+export const kind: Kind = {
+  interrupts: true,
+  memory: tourMemory,
   problem: (delivery) => (stepsOf(delivery).length ? undefined : "expected content.steps to be a list of at least one step"),
   ready: (delivery, step) => stepReady(stepsOf(delivery)[step]),
   show: showTour,
@@ -21,7 +28,7 @@ export const tour: Kind = {
 function showTour(scene: Scene): Showing {
   const steps = stepsOf(scene.delivery);
   const root = enterRoot(css);
-  const popover = createPopover(labelsFor(scene.delivery), languageOf(scene.delivery), go, () => leave("dismissed"));
+  const popover = createPopover(labelsFor<Labels>(scene.delivery, LABELS), languageOf(scene.delivery), go, () => leave("dismissed"));
   const light = el("div", { class: "light" });
   const layer = el("div", { class: "tour" }, light, popover.box);
   let index = scene.step;
