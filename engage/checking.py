@@ -54,13 +54,9 @@ def check_paths(paths: Iterable[Path]) -> Checked:
 def _documents(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
-    if path.name in _KIND_OF:
-        return sorted(path.glob("*.json"))
-    if path.name == ARTICLES:
-        return sorted(path.glob("*.md"))
-    names = [file for name in FOLDERS.values() for file in sorted((path / name).glob("*.json"))]
-    names += sorted((path / ARTICLES).glob("*.md"))
-    return names or sorted(path.glob("*.json"))
+    found = [file for name in FOLDERS.values() for file in sorted((path / name).glob("*.json"))]
+    found += sorted((path / ARTICLES).glob("*.md"))
+    return found or sorted(path.glob("*.md" if path.name == ARTICLES else "*.json"))
 
 
 def _problems(file: Path, seen: dict[Path, Loaded]) -> list[Problem]:

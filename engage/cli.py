@@ -3,17 +3,17 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
 
-from engage import __version__, app, doctor, up
+from engage import __version__, doctor, up
 from engage.checking import check_paths
 from engage.errors import ConfigurationError, EngageError
 from engage.logs import configure_logging
 from engage.projects import load_projects
-from engage.settings import Settings, load_settings, unknown_variables
+from engage.settings import Settings, environment_of, load_settings, unknown_variables
 
 cli = typer.Typer(
     name="engage",
@@ -43,19 +43,19 @@ def up_(host: Host = None, port: Port = None, data: Data = None, rules: Rules = 
 @cli.command()
 def serve(host: Host = None, port: Port = None, data: Data = None) -> None:
     """Run one API process (needs the store: ENGAGE_REDIS_URL, or a running `engage up`)."""
-    app.run(_settings(host=host, port=port, data_dir=data))
+    _become("engage.serve", settings=_settings(host=host, port=port, data_dir=data))
 
 
 @cli.command()
 def decide(data: Data = None) -> None:
     """Run one decider process; any number share the shards."""
-    _exec_worker("decide", data)
+    _become("worker", "decide", settings=_settings(data_dir=data))
 
 
 @cli.command()
 def work(data: Data = None) -> None:
     """Run one RQ worker that delivers."""
-    _exec_worker("work", data)
+    _become("worker", "work", settings=_settings(data_dir=data))
 
 
 @cli.command()
@@ -132,11 +132,9 @@ def _settings(**given: Any) -> Settings:
     return settings
 
 
-def _exec_worker(what: str, data: Path | None) -> None:
-    """Becomes the worker process: this room starts that one, it does not import it."""
-    if data is not None:
-        os.environ["ENGAGE_DATA_DIR"] = str(data)
-    os.execv(sys.executable, [sys.executable, "-m", "worker", what])
+def _become(module: str, *arguments: str, settings: Settings) -> NoReturn:
+    """Turns into that process: the command line needs none of what it imports, and may not import the worker."""
+    os.execve(sys.executable, [sys.executable, "-m", module, *arguments], environment_of(settings))
 
 
 def main() -> None:
