@@ -187,10 +187,10 @@ async def _read(receive: Receive, length: int | None, encoding: bytes | None) ->
         body = b"".join(chunks)
     if message["type"] == "http.disconnect":
         raise InvalidEvent("a whole body", "a connection closed half-way", field="$")
-    return body if encoding in (None, b"", b"identity") else _inflate(body, encoding)
+    return body if encoding in (None, b"", b"identity") else inflate(body, encoding)
 
 
-def _inflate(body: bytes, encoding: bytes) -> bytes:
+def inflate(body: bytes, encoding: bytes) -> bytes:
     if encoding not in (b"gzip", b"x-gzip", b"deflate"):
         raise InvalidEvent("gzip, deflate or none", encoding.decode("latin-1"), field="Content-Encoding")
     inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)  # 32: gzip or zlib, by its header

@@ -1,0 +1,198 @@
+"""The pure parts of ingest: repairing, bounding, timing and recording what clients send."""
+
+import gzip
+import json
+import re
+from datetime import UTC, datetime, timedelta, timezone
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engage.errors import InvalidEvent
+from engage.ingest import inflate
+from engage.log import decode_entry, to_event
+from engage.wire import (
+    MAX_DEPTH,
+    MAX_ID,
+    decode_event,
+    encode_records,
+    event_time,
+    parse_time,
+    repair,
+    to_record,
+    too_deep,
+)
+
+NOW = 1_800_000_000_000
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+def record(body: bytes, kind: str | None = None):
+    return to_record(decode_event(body), msgspec.Raw(body), kind, None, NOW, None)
+
+
+def depth(value) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max(map(depth, inner), default=0)
+
+
+@given(json_values)
+def test_a_clean_body_is_left_as_it_is(value):
+    for ascii_only in (True, False):
+        try:
+            body = json.dumps(value, ensure_ascii=ascii_only).encode()
+        except UnicodeEncodeError:
+            continue  # a lone surrogate has no UTF-8
+        if "\\ud" not in body.decode().lower():
+            assert repair(body) is body
+
+
+@given(st.text(st.characters(min_codepoint=0xD7F0, max_codepoint=0xE010), max_size=6) | st.text(max_size=6))
+def test_lone_surrogates_become_replacement_characters_and_pairs_stay(text):
+    body = json.dumps({"event": text + "😀"}).encode()
+    repaired = json.loads(repair(body))["event"]
+    assert repaired == re.sub("[\ud800-\udfff]", "\ufffd", json.loads(body)["event"])
+
+
+def test_what_is_not_utf8_is_replaced():
+    assert repair(b'{"event":"caf\xe9"}') == '{"event":"caf\ufffd"}'.encode()
+
+
+@given(json_values, st.integers(0, 2 * MAX_DEPTH))
+def test_depth_is_measured_as_json_nests_not_as_brackets_count(value, extra):
+    for _ in range(extra):
+        value = {"in": value, "text": '}]{["\\'}
+    assert too_deep(json.dumps(value).encode()) == (depth(value) > MAX_DEPTH)
+
+
+def test_a_very_deep_body_is_refused_without_harm():
+    assert too_deep(b"[" * 100_000 + b"]" * 100_000)
+
+
+@given(st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1)), st.integers(-14 * 60, 14 * 60))
+def test_iso_times_with_any_offset_are_the_same_moment(moment, offset):
+    aware = moment.replace(tzinfo=timezone(timedelta(minutes=offset)))
+    expected = round(aware.timestamp() * 1000)
+    assert abs(parse_time(aware.isoformat()) - expected) <= 1
+    utc = aware.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    assert abs(parse_time(utc) - expected) <= 1
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "9" * 400, None])
+def test_what_is_no_time_is_none(text):
+    assert parse_time(text) is None
+
+
+@pytest.mark.parametrize("number", [1e308, float("1e400"), -1e308])
+def test_numbers_beyond_time_do_no_harm(number):
+    assert event_time(number, None, NOW) in range(NOW + 1)
+
+
+@pytest.mark.parametrize(
+    ("original", "sent_at", "expected"),
+    [
+        (None, None, NOW),
+        ("2001-01-01T00:00:00Z", None, 978_307_200_000),
+        (NOW + 5_000, None, NOW),  # a clock that runs ahead: never in the future
+        (NOW + 3_600_000 - 2_000, NOW + 3_600_000, NOW - 2_000),  # an hour ahead, sent 2 s after it happened
+        (NOW - 3_600_000 - 2_000, NOW - 3_600_000, NOW - 2_000),  # an hour behind
+    ],
+)
+def test_client_clocks_are_corrected(original, sent_at, expected):
+    assert event_time(original, sent_at, NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "field"),
+    [
+        ({"userId": "u"}, None, "$.type"),
+        ({"type": "trak", "userId": "u"}, None, "$.type"),
+        ({"userId": "u"}, "track", "$.event"),
+        ({"userId": "u", "event": ""}, "track", "$.event"),
+        ({"userId": "u", "event": "e" * 300}, "track", "$.event"),
+        ({"event": "e"}, "track", "$.userId"),
+        ({"event": "e", "userId": "", "anonymousId": None}, "track", "$.userId"),
+        ({"event": "e", "userId": "u" * (MAX_ID + 1)}, "track", "$.userId"),
+        ({"event": "e", "userId": "u", "messageId": "m" * (MAX_ID + 1)}, "track", "$.messageId"),
+        ({"userId": "u"}, "group", "$.groupId"),
+        ({"userId": "u"}, "alias", "$.previousId"),
+    ],
+)
+def test_an_invalid_event_names_its_field(body, kind, field):
+    with pytest.raises(InvalidEvent) as caught:
+        record(json.dumps(body).encode(), kind)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("name", ["properties", "traits", "context"])
+def test_bags_are_objects_or_null(name):
+    decode_event(b'{"%s":null}' % name.encode())
+    decode_event(b'{"%s":{"a":[1,{"b":2}]}}' % name.encode())
+    with pytest.raises(msgspec.ValidationError, match=name):
+        decode_event(b'{"%s":[1]}' % name.encode())
+
+
+@pytest.mark.parametrize(
+    ("ids", "person"),
+    [
+        ({"userId": 7}, "u:7"),
+        ({"userId": 7.0}, "u:7"),
+        ({"userId": 0}, "u:0"),
+        ({"userId": "7", "anonymousId": "a"}, "u:7"),
+        ({"userId": None, "anonymousId": "a"}, "a:a"),
+        ({"anonymousId": 12}, "a:12"),
+        ({"userId": "鈴木"}, "u:鈴木"),
+    ],
+)
+def test_ids_may_be_numbers_or_null(ids, person):
+    assert record(json.dumps({"event": "e", **ids}).encode(), "track").p == person
+
+
+def test_a_missing_message_id_is_assigned_and_differs():
+    body = b'{"userId":"u","event":"e"}'
+    assert record(body, "track").i != record(body, "track").i
+
+
+@given(st.dictionaries(st.text(max_size=5), json_values, max_size=4))
+def test_the_log_gives_back_what_was_sent(properties):
+    sent = {"event": "e", "userId": "u", "messageId": "m", "properties": properties}
+    try:
+        body = json.dumps(sent, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return
+    [logged] = decode_entry(encode_records([record(body, "track")]))
+    event = to_event(logged)
+    assert (event.person, event.message_id, event.name, event.timestamp) == ("u:u", "m", "e", NOW)
+    assert json.loads(json.dumps(event.properties)) == json.loads(json.dumps(properties))
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 400, "-" + "9" * 400, "1" + "0" * 30, "9" * 9_000])
+def test_a_number_no_type_can_hold_harms_neither_its_event_nor_its_neighbours(number):
+    huge = b'{"event":"e","userId":"u","properties":{"n":%s,"s":"x"}}' % number.encode()
+    plain = b'{"event":"e","userId":"u","properties":{"n":1}}'
+    first, second = decode_entry(encode_records([record(huge, "track"), record(plain, "track")]))
+    assert to_event(first).properties["s"] == "x"
+    assert isinstance(to_event(first).properties["n"], int | float)
+    assert to_event(second).properties == {"n": 1}
+
+
+def test_envelope_context_lies_below_the_events_own():
+    body = b'{"event":"e","userId":"u","context":{"locale":"ja","page":{"path":"/a"}}}'
+    envelope = msgspec.Raw(b'{"locale":"en","app":"x"}')
+    made = to_record(decode_event(body), msgspec.Raw(body), "track", None, NOW, envelope)
+    [logged] = decode_entry(encode_records([made]))
+    assert to_event(logged).context == {"locale": "ja", "app": "x", "page": {"path": "/a"}}
+
+
+def test_gzip_of_python_is_what_inflate_reads():
+    assert inflate(gzip.compress(b"{}"), b"gzip") == b"{}"
