@@ -125,7 +125,7 @@ def common(
 
 def _settings(**given: Any) -> Settings:
     texts = {name: None if value is None else str(value) for name, value in given.items()}
-    settings = load_settings(os.environ, **texts)
+    settings = load_settings(**texts)
     configure_logging(settings)
     for warning in unknown_variables():
         typer.echo(f"engage: warning: {warning}", err=True)

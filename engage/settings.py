@@ -149,7 +149,7 @@ TABLE: Final = (
 )  # fmt: skip
 
 
-def load_settings(environment: Mapping[str, str] = os.environ, **given: str | None) -> Settings:
+def load_settings(environment: Mapping[str, str] = os.environ, /, **given: str | None) -> Settings:
     """The settings of `environment`; `given` (by field, as text) goes before it: the command line's options.
 
     Raises ConfigurationError that names every wrong variable, what was expected and what came.
