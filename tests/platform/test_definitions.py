@@ -1,0 +1,300 @@
+"""Definitions as files: what is broken is reported and replaced by its last good version, everything else goes on."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+
+import pytest
+import redis
+import structlog
+
+from engage import keys
+from engage.database import open_database
+from engage.definitions import Watcher, load_folder
+from engage.publishing import SNAPSHOTS_KEPT, keep_versions, last_versions, publish
+from engage.settings import load_settings
+from rules import Definitions, Segment
+
+RULE = {"id": "hello", "trigger": "page", "message": "greeting", "priority": 1}
+MESSAGE = {"id": "greeting", "kind": "banner", "content": {"en": {"text": "Hello"}}}
+DOCUMENTS = {
+    "rules/hello.json": RULE,
+    "messages/greeting.json": MESSAGE,
+    "segments/payers.json": {"id": "payers", "condition": True},
+    "articles/start.en.md": "# Start\n\nHere.",
+    "articles/start.ja.md": "# はじめに\n\nここから。",
+}
+
+
+@pytest.fixture
+def folder(write_documents):
+    return write_documents(DOCUMENTS)
+
+
+def broken(loaded):
+    return [(problem.file.rsplit("/", 1)[-1], problem.path) for problem in loaded.errors]
+
+
+def ids(definitions):
+    groups = (definitions.rules, definitions.messages, definitions.segments, definitions.articles)
+    return [[document.id for document in group] for group in groups]
+
+
+class TestLoading:
+    def test_all_kinds_are_read(self, folder):
+        loaded = load_folder(folder)
+        assert ids(loaded.definitions) == [["hello"], ["greeting"], ["payers"], ["start"]]
+        assert loaded.problems == []
+        assert {name: content.title for name, content in loaded.definitions.articles[0].content.items()} == {
+            "en": "Start",
+            "ja": "はじめに",
+        }
+
+    @pytest.mark.parametrize(
+        ("name", "text", "kind"),
+        [
+            ("rules/hello.json", '{"id": "hello", "trigger": "page", "message": ', "rules"),
+            ("rules/hello.json", '{"id": "hello", "tigger": "page", "message": "greeting"}', "rules"),
+            ("rules/hello.json", "", "rules"),
+            ("messages/greeting.json", '{"id": "greeting", "kind": "banner", "content": {}}', "messages"),
+            ("articles/start.en.md", "no heading", "articles"),
+        ],
+    )
+    def test_a_broken_one_keeps_its_last_good_version(self, folder, name, text, kind):
+        good = load_folder(folder).definitions
+        (folder / name).write_text(text)
+        loaded = load_folder(folder, good)
+        assert broken(loaded)[0][0] == name.rsplit("/", 1)[-1]
+        assert getattr(loaded.definitions, kind) == getattr(good, kind)
+        assert loaded.definitions == good
+
+    def test_a_broken_one_without_a_last_good_version_is_left_out(self, folder):
+        (folder / "rules" / "second.json").write_text("{")
+        loaded = load_folder(folder)
+        assert ids(loaded.definitions)[0] == ["hello"]
+        assert broken(loaded) == [("second.json", "$")]
+
+    def test_a_rule_whose_message_does_not_exist_is_left_out_and_its_place_is_told(self, folder):
+        (folder / "rules" / "lost.json").write_text('{\n "id": "lost",\n "trigger": "page",\n "message": "greting"}')
+        loaded = load_folder(folder)
+        assert ids(loaded.definitions)[0] == ["hello"]
+        [problem] = loaded.errors
+        assert (problem.line, problem.path) == (4, "$.message")
+        assert "did you mean `greeting`?" in problem.message
+
+    def test_a_change_that_breaks_another_document_keeps_the_last_good_rule(self, folder):
+        good = load_folder(folder).definitions
+        (folder / "rules" / "hello.json").write_text(json.dumps({**RULE, "message": "nothing", "priority": 9}))
+        loaded = load_folder(folder, good)
+        assert loaded.definitions.rules == good.rules
+
+    def test_a_removed_file_removes_its_document(self, folder):
+        good = load_folder(folder).definitions
+        (folder / "segments" / "payers.json").unlink()
+        (folder / "articles" / "start.ja.md").unlink()
+        loaded = load_folder(folder, good)
+        assert ids(loaded.definitions) == [["hello"], ["greeting"], [], ["start"]]
+        assert list(loaded.definitions.articles[0].content) == ["en"]
+
+    def test_what_cannot_be_read_is_reported(self, folder):
+        (folder / "rules" / "gone.json").symlink_to(folder / "nowhere")
+        (folder / "rules" / "dir.json").mkdir()
+        loaded = load_folder(folder)
+        assert ids(loaded.definitions)[0] == ["hello"]
+        assert ("dir.json", "$") in broken(loaded)
+
+
+class TestPublishing:
+    def test_the_pointer_names_an_immutable_snapshot(self, empty_store, folder):
+        client = redis.Redis.from_url(empty_store)
+        definitions = load_folder(folder).definitions
+        with client.pubsub() as listening:
+            listening.subscribe("{default}:rulebook")
+            assert listening.get_message(timeout=5)["type"] == "subscribe"
+            assert publish(client, "default", definitions) == 1
+            assert listening.get_message(timeout=5)["data"] == b"1"
+        assert client.get("{default}:rulebook") == b"1"
+        assert json.loads(client.get("{default}:rulebook:1"))["rules"][0]["id"] == "hello"
+        client.close()
+
+    def test_the_same_definitions_make_no_new_version(self, empty_store, folder):
+        client = redis.Redis.from_url(empty_store)
+        definitions = load_folder(folder).definitions
+        assert [publish(client, "default", definitions) for _ in range(3)] == [1, 1, 1]
+        client.close()
+
+    def test_old_snapshots_go(self, empty_store):
+        client = redis.Redis.from_url(empty_store)
+        for number in range(1, SNAPSHOTS_KEPT + 4):
+            found = Definitions(segments=[Segment(id=f"s{number}", condition=True)])
+            assert publish(client, "default", found) == number
+        kept = {int(key.rsplit(b":", 1)[1]) for key in client.keys(keys.rulebook_version("default", 0)[:-1] + "*")}
+        assert kept == set(range(4, SNAPSHOTS_KEPT + 4))
+        client.close()
+
+    def test_versions_are_kept_and_only_changes_make_them(self, tmp_path, folder):
+        engine = open_database(load_settings({"ENGAGE_DATA_DIR": str(tmp_path / "data")}))
+        first = load_folder(folder).definitions
+        assert keep_versions(engine, "default", first, "me") == 4
+        assert keep_versions(engine, "default", first, "me") == 0
+        (folder / "rules" / "hello.json").write_text(json.dumps({**RULE, "priority": 2}))
+        (folder / "segments" / "payers.json").unlink()
+        second = load_folder(folder).definitions
+        assert keep_versions(engine, "default", second, "me") == 2
+        assert last_versions(engine, "default") == second
+        assert keep_versions(engine, "default", first, "me") == 2, "a removed one can come back"
+        assert last_versions(engine, "default") == first
+        engine.dispose()
+
+
+class Live:
+    """A watcher at work; `wait(predicate)` returns the next published set for which it is true."""
+
+    def __init__(self, folder, last_good=None):
+        self.published = asyncio.Queue()
+        self.failures = 0
+        self.watcher = Watcher(folder, self._publish, last_good)
+
+    async def _publish(self, definitions):
+        if self.failures:
+            self.failures -= 1
+            raise ConnectionError("store away")
+        await self.published.put(definitions)
+        return self.published.qsize()
+
+    async def wait(self, predicate, seconds=10):
+        async with asyncio.timeout(seconds):
+            while True:
+                definitions = await self.published.get()
+                if predicate(definitions):
+                    return definitions
+
+
+def watching(folder, scenario, last_good=None):
+    """Runs `scenario(live)` beside a watcher."""
+
+    async def main():
+        live = Live(folder, last_good)
+        task = asyncio.create_task(live.watcher.run())
+        try:
+            await scenario(live)
+            assert not task.done()
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    with structlog.testing.capture_logs() as said:
+        asyncio.run(main())
+    return said
+
+
+def priority(definitions):
+    return definitions.rules[0].priority if definitions.rules else None
+
+
+class TestWatching:
+    def test_an_edit_is_live_without_a_restart(self, folder):
+        async def scenario(live):
+            await live.wait(lambda found: priority(found) == 1)
+            assert live.watcher.settled.is_set()
+            (folder / "rules" / "hello.json").write_text(json.dumps({**RULE, "priority": 2}))
+            await live.wait(lambda found: priority(found) == 2)
+
+        watching(folder, scenario)
+
+    def test_editors_that_write_by_renaming_are_seen(self, folder):
+        async def scenario(live):
+            await live.wait(lambda found: priority(found) == 1)
+            (folder / "rules" / ".hello.json.swp").write_text(json.dumps({**RULE, "priority": 3}))
+            os.replace(folder / "rules" / ".hello.json.swp", folder / "rules" / "hello.json")
+            await live.wait(lambda found: priority(found) == 3)
+
+        watching(folder, scenario)
+
+    def test_a_broken_file_keeps_the_last_good_version_and_the_fix_heals(self, folder):
+        async def scenario(live):
+            await live.wait(lambda found: priority(found) == 1)
+            (folder / "rules" / "hello.json").write_text('{"id": "hello",\n "trigger": "page"')
+            (folder / "rules" / "other.json").write_text(json.dumps({**RULE, "id": "other"}))
+            found = await live.wait(lambda found: len(found.rules) == 2)
+            assert [(rule.id, rule.priority) for rule in found.rules] == [("hello", 1), ("other", 1)]
+            (folder / "rules" / "hello.json").write_text(json.dumps({**RULE, "priority": 5}))
+            await live.wait(lambda found: priority(found) == 5)
+
+        said = watching(folder, scenario)
+        [report] = [one["event"] for one in said if one["log_level"] == "error"]
+        assert report.startswith(f"{folder}/rules/hello.json:2:")
+        assert [one["file"] for one in said if one["event"] == "mended"] == [f"{folder}/rules/hello.json"]
+
+    def test_what_was_live_before_the_restart_stands_in_for_a_file_broken_since(self, folder):
+        good = load_folder(folder).definitions
+        (folder / "rules" / "hello.json").write_text("{")
+
+        async def scenario(live):
+            assert await live.wait(lambda found: True) == good
+
+        watching(folder, scenario, good)
+
+    def test_a_folder_that_comes_later_is_waited_for(self, folder, tmp_path):
+        missing = tmp_path / "later"
+
+        async def scenario(live):
+            await live.watcher.settled.wait()
+            shutil.copytree(folder, missing)
+            await live.wait(lambda found: len(found.articles) == 1 and priority(found) == 1)
+
+        watching(missing, scenario)
+
+    def test_a_folder_taken_away_takes_nothing_off_and_is_followed_when_it_comes_back(self, folder, tmp_path):
+        async def scenario(live):
+            await live.wait(lambda found: priority(found) == 1)
+            folder.rename(tmp_path / "away")
+            copy = tmp_path / "copy"
+            shutil.copytree(tmp_path / "away", copy)
+            (copy / "rules" / "hello.json").write_text(json.dumps({**RULE, "priority": 7}))
+            copy.rename(folder)
+            found = await live.wait(lambda found: priority(found) != 1)
+            assert priority(found) == 7
+            (folder / "rules" / "hello.json").write_text(json.dumps({**RULE, "priority": 8}))
+            await live.wait(lambda found: priority(found) == 8)
+
+        watching(folder, scenario)
+
+    def test_a_new_subfolder_is_seen(self, write_documents, tmp_path):
+        folder = write_documents({"messages/greeting.json": MESSAGE})
+        ready = tmp_path / "elsewhere"
+        ready.mkdir()
+        (ready / "hello.json").write_text(json.dumps(RULE))
+
+        async def scenario(live):
+            await live.wait(lambda found: len(found.messages) == 1)
+            ready.rename(folder / "rules")
+            await live.wait(lambda found: priority(found) == 1)
+
+        watching(folder, scenario)
+
+    def test_it_tries_again_while_the_store_is_away(self, folder):
+        async def scenario(live):
+            live.failures = 2
+            await live.wait(lambda found: priority(found) == 1)
+
+        said = watching(folder, scenario)
+        assert [one["error"] for one in said if "trying again" in one["event"]] == ["store away"] * 2
+
+
+def test_an_edit_reaches_the_running_product(service, folder):
+    one = service(rules=folder)
+    with redis.Redis.from_url(load_settings({"ENGAGE_DATA_DIR": str(one.data_dir)}).redis_url) as client:
+        with client.pubsub() as listening:
+            listening.subscribe("{default}:rulebook")
+            listening.get_message(timeout=5)
+            (folder / "rules" / "hello.json").write_text("{")
+            (folder / "messages" / "second.json").write_text(json.dumps({**MESSAGE, "id": "second"}))
+            version = listening.get_message(timeout=10)["data"]
+        published = json.loads(client.get(b"{default}:rulebook:" + version))
+    assert [message["id"] for message in published["messages"]] == ["greeting", "second"]
+    assert [rule["id"] for rule in published["rules"]] == ["hello"]
+    assert "rules/hello.json:1:" in one.log
