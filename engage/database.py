@@ -11,6 +11,7 @@ from typing import Final
 
 import alembic.command
 from alembic.config import Config
+from alembic.util.exc import CommandError
 from sqlalchemy import (
     Column,
     Connection,
@@ -25,7 +26,9 @@ from sqlalchemy import (
     event,
     text,
 )
+from sqlalchemy.exc import SQLAlchemyError
 
+from engage.errors import ConfigurationError
 from engage.settings import Settings
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
@@ -72,7 +75,7 @@ audit: Final = Table(
 
 
 def open_database(settings: Settings) -> Engine:
-    """The engine, its schema brought up to date. Safe when several processes start at once."""
+    """The engine, its schema brought up to date. Safe when several processes start at once. Raises ConfigurationError."""
     url = settings.database_url
     if url.startswith("postgresql://"):
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
@@ -81,7 +84,16 @@ def open_database(settings: Settings) -> Engine:
     engine = create_engine(url)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_pragmas)
-    _migrate(engine, settings)
+    try:
+        _migrate(engine, settings)
+    except (SQLAlchemyError, CommandError, OSError) as error:
+        engine.dispose()
+        raise ConfigurationError(
+            f"a database at {engine.url.render_as_string(hide_password=True)} that can be used",
+            str(getattr(error, "orig", None) or error).strip().splitlines()[0],
+            field="ENGAGE_DATABASE_URL",
+            hint="`engage doctor` looks at it; a schema newer than this version needs the newer Engage",
+        ) from error
     return engine
 
 

