@@ -49,6 +49,9 @@ function closure(outputs, file) {
 rmSync(OUT, { recursive: true, force: true });
 mkdirSync(OUT, { recursive: true });
 
+/** Property names that never leave the loader and are no browser's: they need not be spelled out. */
+const INTERNAL = /^(settle|waiting|adopt|become|named|identity|wake)$/;
+
 const kinds = Object.keys(KIND_BUDGETS);
 /** The lazily loaded parts; the kinds carry the release's hash, so that the loader need know only that. */
 const buildParts = (hash, write) =>
@@ -77,6 +80,7 @@ const loader = await build({
   ...common,
   entryPoints: { engage: "src/core/loader.ts" },
   format: "iife",
+  mangleProps: INTERNAL,
   define: { HASH: JSON.stringify(hash), SHARED: JSON.stringify(basename(shared)), VERSION: JSON.stringify(version) },
 });
 

@@ -48,9 +48,8 @@ export interface Core {
   locale(): string;
   track(event: string, properties: Dict): void;
   emit(event: string, payload: unknown): void;
-  /** POST with the write key and the person in the body. Rejects only when the network does. */
-  post(path: string): Promise<Response>;
-  get(path: string, query: Record<string, string>): Promise<Response>;
+  /** Who is here, as queries and bodies name them. */
+  person(): Record<string, string>;
   /** Rejects when the part cannot be had now; another attempt may succeed. */
   load(kind: KindName): Promise<PartModule>;
 }

@@ -1,14 +1,14 @@
-import { markdown } from "../markdown/markdown";
 import type { Kind, Scene, Showing } from "../stage/kind";
 import { el, icon, ICONS, settled, text } from "../ui/dom";
 import { labelsFor, languageOf } from "../ui/labels";
 import { enterRoot } from "../ui/root";
+import { prose } from "../ui/prose";
 import css from "./article.css";
 import { LABELS } from "./labels";
 import type { Labels } from "./labels";
 import type { Panel } from "./panel";
 
-export { createStage } from "../stage/stage";
+export * from "../shared";
 
 export const kind: Kind = {
   interrupts: false,
@@ -35,7 +35,7 @@ function showArticle(scene: Scene): Showing {
       "div",
       { role: "status" },
       text(content.title) ? el("h2", {}, text(content.title)) : undefined,
-      text(content.text) ? el("div", { class: "md" }, markdown(text(content.text))) : undefined,
+      text(content.text) ? prose(text(content.text)) : undefined,
     ),
     el("button", { type: "button", class: "main", onclick: open }, labels.read, icon(ICONS.arrow)),
   );

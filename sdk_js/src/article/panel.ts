@@ -9,6 +9,8 @@ import css from "./panel.css";
 import { LABELS } from "./panel_labels";
 import type { Labels } from "./panel_labels";
 
+export * from "../shared";
+
 export interface Panel {
   close(): void;
 }

@@ -11,7 +11,7 @@ import { LABELS } from "./labels";
 import type { Labels } from "./labels";
 import { createTranscript } from "./transcript";
 
-export { createStage } from "../stage/stage";
+export * from "../shared";
 
 export const kind: Kind = {
   interrupts: true,
@@ -50,7 +50,7 @@ function showChat(scene: Scene): Showing {
     card.focus({ preventScroll: true }); // the button that had it is gone
     scene.report("Message Clicked", { reply: reply.label, step: answered });
     if (answered === 1) scene.report("Message Completed");
-    if (reply.handoff && delivery.delivery_id) core.track("Handoff Requested", about(scene, reply));
+    if (reply.handoff) scene.report("Handoff Requested", { reply: reply.label, step: answered });
     if (text(reply.text) || reply.handoff) await transcript.type(text(reply.text) || labels.handoff);
     if (!card.isConnected) return;
     if (text(reply.article)) {
@@ -64,12 +64,6 @@ function showChat(scene: Scene): Showing {
   }
   function key(event: KeyboardEvent): void {
     if (event.key === "Escape") finish();
-    const buttons = [...choices.querySelectorAll("button")];
-    const at = buttons.indexOf(root.shadow.activeElement as HTMLButtonElement);
-    const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-    if (!by || at < 0) return;
-    event.preventDefault();
-    buttons[(at + by + buttons.length) % buttons.length]?.focus();
   }
   function finish(): void {
     close();
@@ -91,11 +85,6 @@ function showChat(scene: Scene): Showing {
     transcript.say(text(delivery.content.text));
   });
   return { close };
-}
-
-function about(scene: Scene, reply: Reply): Record<string, unknown> {
-  const { delivery_id, rule_id, message_id, variant } = scene.delivery;
-  return { delivery_id, rule_id, message_id, variant: variant ?? null, reply: reply.label };
 }
 
 function visit(url: string): void {

@@ -1,10 +1,10 @@
-import { markdown } from "../markdown/markdown";
 import { el } from "../ui/dom";
+import { prose } from "../ui/prose";
 import type { Labels } from "./labels";
 
 export interface Transcript {
   readonly log: HTMLElement;
-  say(source: string): HTMLElement;
+  say(source: string): void;
   answer(words: string): void;
   /** Three dots for a moment, then the words. */
   type(source: string): Promise<void>;
@@ -12,24 +12,22 @@ export interface Transcript {
 
 /** What was said, newest at the end; screen readers hear each line as it comes. */
 export function createTranscript(labels: Labels): Transcript {
-  const log = el("div", { class: "log", role: "log", "aria-live": "polite" });
-  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  function add(who: string, kind: string, ...words: Node[]): HTMLElement {
-    const line = el("div", { class: `line ${kind}` }, el("span", { class: "hidden" }, who + ": "), ...words);
+  const log = el("div", { class: "log", role: "log" });
+  function add(kind: string, ...words: (Node | string)[]): HTMLElement {
+    const line = el("div", { class: "line " + kind }, ...words);
     log.append(line);
     log.scrollTop = log.scrollHeight;
     return line;
   }
-  const say = (source: string): HTMLElement => add(labels.assistant, "theirs md", markdown(source));
+  const hidden = (who: string): Node => el("span", { class: "hidden" }, who);
+  const say = (source: string): void => void add("theirs", hidden(labels.assistant), prose(source));
   return {
     log,
     say,
-    answer: (words) => void add(labels.you, "mine", document.createTextNode(words)),
+    answer: (words) => void add("mine", hidden(labels.you), words),
     async type(source) {
-      const dots = el("div", { class: "line theirs dots", "aria-hidden": "true" }, el("i"), el("i"), el("i"));
-      log.append(dots);
-      log.scrollTop = log.scrollHeight;
-      await new Promise((done) => setTimeout(done, calm ? 0 : 600));
+      const dots = add("theirs dots", el("i"), el("i"), el("i"));
+      await new Promise((done) => setTimeout(done, 600));
       dots.remove();
       say(source);
     },

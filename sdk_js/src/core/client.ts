@@ -39,24 +39,13 @@ export function startClient(options: Options, store: Store, emitter: Emitter): C
     locale,
     track: (event, properties) => send("track", { event, properties }),
     emit: emitter.emit,
-    post: (path) => {
-      return fetch(options.host + path, {
-        method: "POST",
-        headers: { "content-type": "text/plain" },
-        body: JSON.stringify({ writeKey: options.writeKey, ...identity.named() }),
-        credentials: "omit",
-        keepalive: true,
-      });
-    },
-    get: (path, query) => {
-      return fetch(`${options.host}${path}?${new URLSearchParams({ writeKey: options.writeKey, ...query })}`, { credentials: "omit" });
-    },
+    person: identity.named,
     load: (kind) => loadPart(core, kind),
   };
 
   function send(type: string, fields: Dict): void {
     const event = JSON.stringify(createEvent(type, fields, identity, locale()));
-    if (byteLength(event) > MAX_EVENT) return warn(`${type}: expected an event of at most 32 KB; it is dropped`);
+    if (byteLength(event) > MAX_EVENT) return warn(`${type}: expected at most 32 KB; dropped`);
     outbox.add(event);
     sender.wake();
   }

@@ -36,7 +36,7 @@ export function createEvent(type: string, fields: Dict, identity: Identity, loca
     context: {
       page: currentPage(),
       locale,
-      timezone: timezone(),
+      timezone: Intl.DateTimeFormat().resolvedOptions().timeZone,
       userAgent: navigator.userAgent,
       screen: { width: screen.width, height: screen.height, density: devicePixelRatio },
       library: { name: "engage.js", version: VERSION },
@@ -44,10 +44,3 @@ export function createEvent(type: string, fields: Dict, identity: Identity, loca
   };
 }
 
-function timezone(): string | undefined {
-  try {
-    return Intl.DateTimeFormat().resolvedOptions().timeZone;
-  } catch {
-    return undefined;
-  }
-}

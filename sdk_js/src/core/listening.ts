@@ -1,15 +1,13 @@
 /** Event listeners that are all taken off by one call. */
 export interface Listening {
-  to(target: EventTarget, types: string, handler: (event: never) => void): void;
+  to(target: EventTarget, type: string, handler: (event: never) => void): void;
   stop(): void;
 }
 
 export function createListening(): Listening {
   const abort = new AbortController();
   return {
-    to(target, types, handler) {
-      for (const type of types.split(" ")) target.addEventListener(type, handler as EventListener, { signal: abort.signal });
-    },
+    to: (target, type, handler) => target.addEventListener(type, handler as EventListener, { signal: abort.signal }),
     stop: () => abort.abort(),
   };
 }

@@ -65,19 +65,22 @@ function createApi(): Api {
     client?.stop();
     client = options = store = undefined;
   }
+  function on(event: unknown, listener: unknown): string | void {
+    // Who asks late whether it is ready is told so.
+    if (client && event === "ready") queueMicrotask(listener as () => void);
+    return listen(emitter, "on", event, listener);
+  }
+  const own: Record<string, (...args: unknown[]) => string | void> = {
+    init,
+    on,
+    off: (event, listener) => listen(emitter, "off", event, listener),
+    optOut,
+    shutdown,
+  };
   function perform([name, ...args]: Call): string | void {
-    const command = COMMANDS[name];
-    if (name === "init") return init(args[0]);
-    if (name === "optOut") return optOut(args[0]);
-    if (name === "shutdown") return shutdown();
-    if (name === "on" || name === "off") {
-      const wrong = listen(emitter, name, args[0], args[1]);
-      // Who asks late whether it is ready is told so.
-      if (!wrong && client && name === "on" && args[0] === "ready") queueMicrotask(args[1] as () => void);
-      return wrong;
-    }
-    if (!command || !NAMES.includes(name)) return expected("one of " + NAMES.join(), name);
-    if (client) return command(client, ...args);
+    if (!NAMES.includes(name)) return expected("one of " + NAMES.join(), name);
+    if (own[name]) return own[name](...args);
+    if (client) return COMMANDS[name]!(client, ...args);
     if (!store?.get(OUT) && waiting.length < MAX_WAITING) waiting.push([name, ...args]);
   }
   function run(call: Call): void {

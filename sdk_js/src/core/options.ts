@@ -30,5 +30,5 @@ export function isText(value: unknown): value is string {
 
 /** One sentence for the console: what was expected, and what came. */
 export function expected(what: string, got: unknown): string {
-  return `expected ${what}, got ${typeof got === "string" ? `"${got}"` : Array.isArray(got) ? "an array" : got === null ? "null" : typeof got}`;
+  return `expected ${what}, got ${typeof got} "${got}"`;
 }

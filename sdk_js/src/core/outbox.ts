@@ -13,8 +13,8 @@ export interface Outbox {
   take(bytes: number, count: number): string[];
   /** What became of the events taken: done with, or to be sent again. */
   settle(done: boolean): void;
-  /** Events nobody has taken, as `take` would cut them. */
-  waiting(bytes: number, count: number): string[][];
+  /** What `take` would take. */
+  waiting(bytes: number, count: number): string[];
   /** Takes over what closed pages left; their events are older and go first. */
   adopt(): void;
   save(): void;
@@ -48,7 +48,7 @@ export function createOutbox(store: Store): Outbox {
       size -= events.shift()!.length;
       dropped++;
     }
-    if (dropped && !full) warn("the service cannot be reached and the queue is full: the oldest events are dropped");
+    if (dropped && !full) warn("queue full: oldest events dropped");
     full = dropped > 0;
   }
   return {
@@ -67,15 +67,7 @@ export function createOutbox(store: Store): Outbox {
       taken = [];
       save();
     },
-    waiting(bytes, count) {
-      const batches: string[][] = [];
-      for (let rest = events; rest.length; ) {
-        const batch = cut(rest, bytes, count);
-        batches.push(batch);
-        rest = rest.slice(batch.length);
-      }
-      return batches;
-    },
+    waiting: (bytes, count) => cut(events, bytes, count),
     adopt() {
       const orphans = store.keys("queue.").filter((other) => {
         return other !== key && Date.now() - parseInt(store.get(other) ?? "", 10) >= ORPHAN_AFTER;

@@ -19,7 +19,8 @@ export function watchAddress(moved: (before: string) => void): () => void {
   const undo = api ? [] : [wrap("pushState", look), wrap("replaceState", look)];
   const listening = createListening();
   if (api) listening.to(api, "currententrychange", look);
-  listening.to(window, "popstate hashchange", look);
+  listening.to(window, "popstate", look);
+  listening.to(window, "hashchange", look);
   return () => {
     listening.stop();
     undo.forEach((run) => run());

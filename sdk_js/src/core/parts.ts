@@ -10,8 +10,8 @@ const KINDS: readonly string[] = ["tour", "chat", "article"] satisfies KindName[
 /** The parts lie beside the loader. `currentScript` is known only while the script runs for the first time. */
 const script = document.currentScript instanceof HTMLScriptElement ? document.currentScript.src : "";
 
-/** The service's address as the script tag names it, when the service serves the script. */
-export const scriptHost = /^(https?:\/\/.+)\/sdk\/[^/]*$/.exec(script)?.[1] ?? "";
+/** The service's address as the script tag names it, for it serves the script at `/sdk/engage.js`. */
+export const scriptHost = script && new URL("..", script).href;
 
 export function isKind(kind: string): kind is KindName {
   return KINDS.includes(kind);

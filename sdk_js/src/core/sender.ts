@@ -12,7 +12,7 @@ const BATCH_EVENTS = 100;
 const GAP = 60;
 const TIMEOUT = 20_000;
 /** The service says that sending these again cannot help. */
-const FINAL = [400, 401, 403, 404, 413, 422];
+const FINAL = /40[0134]|413|422/;
 
 export interface Sender {
   /** There is something to send. */
@@ -69,8 +69,8 @@ export function createSender(options: Options, outbox: Outbox): Sender {
         keepalive: !failures, // its quota is shared with the page's own; a retry does without
         signal: AbortSignal.timeout?.(TIMEOUT) ?? null,
       });
-      if (reply.status === 200 || FINAL.includes(reply.status)) {
-        report(reply.status, (await reply.json().catch(() => ({}))) as Reply, events);
+      if (reply.status === 200 || FINAL.test(String(reply.status))) {
+        report(reply.status, (await reply.json().catch(() => ({}))) as Reply);
         return undefined;
       }
       const after = Number(reply.headers.get("retry-after"));
@@ -92,7 +92,10 @@ export function createSender(options: Options, outbox: Outbox): Sender {
   function leave(): void {
     left = true;
     outbox.leave();
-    for (const batch of outbox.waiting(BATCH_BYTES, BATCH_EVENTS)) if (!navigator.sendBeacon?.(url, body(batch))) break;
+    // One batch is all a beacon may carry. It is not settled: nobody hears how it fared, and the next page sends again
+    // what is still stored.
+    const batch = outbox.waiting(BATCH_BYTES, BATCH_EVENTS);
+    if (batch.length) navigator.sendBeacon(url, body(batch));
   }
   function come(): void {
     if (!left) return;
@@ -133,8 +136,8 @@ interface Reply {
 }
 
 /** The service keeps the good events of a batch; the others would be refused again. */
-function report(status: number, reply: Reply, events: string[]): void {
+function report(status: number, reply: Reply): void {
   const refused = reply.results?.filter((result) => result.status !== 200) ?? [];
   if (status !== 200 && !refused.length) refused.push({ ...reply, status });
-  for (const { status, error } of refused) warn(`event refused (${status}): ${error?.message ?? events[0]}`);
+  for (const { status, error } of refused) warn(`event refused (${status}): ${error?.message}`);
 }

@@ -9,77 +9,52 @@ export function createStore(writeKey: string, mode: StorageMode): Store {
   const prefix = `engage.${writeKey}.`;
   const memory = new Map<string, string>();
   const area = mode === "local" ? usable(prefix) : undefined;
-  const cookie = (key: string): boolean => !area && mode !== "memory" && COOKIE.test(key);
 
+  /** Where the key lives beyond this page. */
+  function kept(key: string, value?: string): string | null | undefined {
+    if (area) {
+      if (value === undefined) return area.getItem(prefix + key);
+      area.setItem(prefix + key, value);
+    } else if (mode !== "memory" && COOKIE.test(key)) {
+      const name = encodeURIComponent(prefix + key) + "=";
+      const found = document.cookie.split("; ").find((pair) => pair.startsWith(name));
+      if (value === undefined) return found && decodeURIComponent(found.slice(name.length));
+      document.cookie = `${name}${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? YEAR : 0}`;
+    } else return undefined;
+    return value;
+  }
   return {
-    get(key) {
-      try {
-        if (area) return area.getItem(prefix + key) ?? memory.get(key);
-      } catch {
-        // forbidden since: what memory knows
-      }
-      return memory.get(key) ?? (cookie(key) ? readCookie(prefix + key) : undefined);
-    },
+    get: (key) => memory.get(key) ?? quietly(() => kept(key)) ?? undefined,
     set(key, value) {
       memory.set(key, value);
-      try {
-        if (area) {
-          area.setItem(prefix + key, value);
-          memory.delete(key);
-          return true;
-        }
-      } catch {
-        return false;
-      }
-      return cookie(key) && writeCookie(prefix + key, value, YEAR);
+      const done = quietly(() => kept(key, value)) !== undefined;
+      if (done && area) memory.delete(key);
+      return done;
     },
     remove(key) {
       memory.delete(key);
-      try {
-        area?.removeItem(prefix + key);
-      } catch {
-        // nothing to remove then
-      }
-      if (cookie(key)) writeCookie(prefix + key, "", 0);
+      quietly(() => (area ? area.removeItem(prefix + key) : kept(key, "")));
     },
     keys(start) {
-      const found = [...memory.keys()];
-      try {
-        for (const key of Object.keys(area ?? {})) if (key.startsWith(prefix)) found.push(key.slice(prefix.length));
-      } catch {
-        // memory only
-      }
-      return found.filter((key) => key.startsWith(start));
+      const stored = quietly(() => Object.keys(area ?? {})) ?? [];
+      const own = stored.filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length));
+      return [...memory.keys(), ...own].filter((key) => key.startsWith(start));
     },
   };
 }
 
-function usable(prefix: string): Storage | undefined {
-  try {
-    const area = localStorage;
-    area.setItem(prefix, "1");
-    area.removeItem(prefix);
-    return area;
-  } catch {
-    return undefined;
-  }
+function usable(name: string): Storage | undefined {
+  return quietly(() => {
+    localStorage.setItem(name, "");
+    localStorage.removeItem(name);
+    return localStorage;
+  });
 }
 
-function readCookie(name: string): string | undefined {
+function quietly<T>(work: () => T): T | undefined {
   try {
-    const start = encodeURIComponent(name) + "=";
-    const found = document.cookie.split("; ").find((pair) => pair.startsWith(start));
-    return found && decodeURIComponent(found.slice(start.length));
+    return work();
   } catch {
     return undefined;
-  }
-}
-
-function writeCookie(name: string, value: string, age: number): boolean {
-  try {
-    document.cookie = `${encodeURIComponent(name)}=${encodeURIComponent(value)};path=/;max-age=${age};samesite=lax`;
-    return true;
-  } catch {
-    return false;
   }
 }

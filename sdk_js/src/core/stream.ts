@@ -27,7 +27,6 @@ export function createStream(options: Options, named: () => Record<string, strin
   function connect(): void {
     disconnect();
     if (!wanted || document.visibilityState === "hidden") return;
-    if (!self.EventSource) return void poll();
     const opened = (source = new EventSource(url("stream")));
     opened.onopen = () => (failures = 0);
     opened.onmessage = (event: MessageEvent<string>) => receive(JSON.parse(event.data) as Delivery);

@@ -1,6 +1,8 @@
 import { el } from "../ui/dom";
 import { inline } from "./inline";
 
+export * from "../shared";
+
 const MAX_LENGTH = 200_000;
 const MAX_DEPTH = 8;
 

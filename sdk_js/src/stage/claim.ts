@@ -1,11 +1,12 @@
 import type { Core } from "../types";
+import { post } from "./wire";
 
 export type Claim = "won" | "lost" | "later";
 
 /** Asks for the right to show a delivery: of all tabs and devices exactly one wins. */
 export async function claim(core: Core, deliveryId: string): Promise<Claim> {
   try {
-    const reply = await core.post(path(deliveryId, "claim"));
+    const reply = await post(core, path(deliveryId, "claim"));
     if (reply.ok) return ((await reply.json()) as { claimed?: boolean }).claimed ? "won" : "lost";
     return reply.status < 429 ? "lost" : "later";
   } catch {
@@ -15,7 +16,7 @@ export async function claim(core: Core, deliveryId: string): Promise<Claim> {
 
 /** Gives it back: it was won, and could not be shown after all. */
 export async function release(core: Core, deliveryId: string): Promise<void> {
-  await core.post(path(deliveryId, "release")).catch(() => {});
+  await post(core, path(deliveryId, "release")).catch(() => {});
 }
 
 function path(deliveryId: string, what: string): string {

@@ -1,5 +1,5 @@
-import { markdown } from "../markdown/markdown";
 import { el, icon, ICONS, text } from "../ui/dom";
+import { prose } from "../ui/prose";
 import type { Step } from "./content";
 import type { Labels } from "./labels";
 
@@ -12,7 +12,7 @@ export interface Popover {
 /** The card beside the target. It is filled anew for each step, so that it can glide from one to the next. */
 export function createPopover(labels: Labels, language: string, go: (by: 1 | -1) => void, close: () => void): Popover {
   const title = el("h2", { id: "title" });
-  const body = el("div", { class: "md", id: "text" });
+  const body = el("div", { id: "text" });
   const progress = el("span", { class: "progress" });
   const bar = el("i");
   const back = el("button", { type: "button", class: "quiet", onclick: () => go(-1) }, labels.back);
@@ -34,7 +34,7 @@ export function createPopover(labels: Labels, language: string, go: (by: 1 | -1)
     fill(step, index, count) {
       title.textContent = text(step.title);
       title.hidden = !title.textContent;
-      body.replaceChildren(markdown(text(step.text)));
+      body.replaceChildren(prose(text(step.text)));
       progress.textContent = `${index + 1} / ${count}`;
       progress.setAttribute("aria-label", `${labels.step} ${progress.textContent}`);
       progress.hidden = count < 2;

@@ -15,7 +15,7 @@ import css from "./tour.css";
 /** How far the light reaches around the target. px */
 const HALO = 6;
 
-export { createStage } from "../stage/stage";
+export * from "../shared";
 
 export const kind: Kind = {
   interrupts: true,

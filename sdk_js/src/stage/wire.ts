@@ -1,0 +1,18 @@
+import type { Core } from "../types";
+
+/** POST with the write key and the person in the body; a simple request, without preflight. */
+export function post(core: Core, path: string): Promise<Response> {
+  const { host, writeKey } = core.options;
+  return fetch(host + path, {
+    method: "POST",
+    headers: { "content-type": "text/plain" },
+    body: JSON.stringify({ writeKey, ...core.person() }),
+    credentials: "omit",
+    keepalive: true,
+  });
+}
+
+export function get(core: Core, path: string, query: Record<string, string>): Promise<Response> {
+  const { host, writeKey } = core.options;
+  return fetch(`${host}${path}?${new URLSearchParams({ writeKey, ...query })}`, { credentials: "omit" });
+}
