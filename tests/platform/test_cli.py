@@ -1,0 +1,196 @@
+"""The command line, run as people run it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import httpx
+import psutil
+import pytest
+
+from engage import __version__
+from tests.conftest import until
+
+RULE = {"id": "hello", "trigger": "page", "message": "greeting"}
+MESSAGE = {"id": "greeting", "kind": "banner", "content": {"en": {"text": "Hello"}}}
+GOOD = {"rules/hello.json": RULE, "messages/greeting.json": MESSAGE, "articles/start.en.md": "# Start\n\nHere."}
+
+
+@pytest.fixture
+def engage(tmp_path):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ENGAGE_")}
+    kept |= {"ENGAGE_DATA_DIR": str(tmp_path / "data"), "NO_COLOR": "1", "COLUMNS": "200"}
+
+    def run(*arguments, **environment):
+        command = [sys.executable, "-m", "engage", *map(str, arguments)]
+        return subprocess.run(
+            command, env={**kept, **environment}, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    return run
+
+
+def test_version(engage):
+    done = engage("--version")
+    assert (done.returncode, done.stdout) == (0, f"engage {__version__}\n")
+
+
+def test_help_names_every_command(engage):
+    done = engage("--help")
+    assert done.returncode == 0
+    for command in ("up", "serve", "decide", "work", "rules", "keys", "doctor"):
+        assert f" {command} " in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [("nothing",), ("up", "--prot", "1"), ("rules", "check"), ("keys", "extra")])
+def test_wrong_usage_ends_with_2(engage, arguments):
+    assert engage(*arguments).returncode == 2
+
+
+@pytest.mark.parametrize("command", ["up", "serve", "decide", "work", "keys", "doctor"])
+def test_every_command_names_all_wrong_settings(engage, command):
+    done = engage(command, ENGAGE_SHARDS="x", ENGAGE_LOG_LEVEL="y")
+    assert done.returncode == 2
+    assert "ENGAGE_SHARDS: expected a number from 1 to 1024, got 'x'" in done.stderr
+    assert "ENGAGE_LOG_LEVEL: expected" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_setting_is_warned_about(engage):
+    done = engage("keys", ENGAGE_WRITE_KEI="x")
+    assert done.returncode == 0
+    assert "engage: warning: ENGAGE_WRITE_KEI is no setting; did you mean ENGAGE_WRITE_KEY?" in done.stderr
+
+
+class TestCheck:
+    def test_good_documents_pass(self, engage, write_documents):
+        done = engage("rules", "check", write_documents(GOOD))
+        assert (done.returncode, done.stdout) == (0, "3 documents, 0 errors, 0 warnings\n")
+
+    def test_every_problem_has_its_place(self, engage, write_documents):
+        folder = write_documents(
+            {
+                **GOOD,
+                "rules/hello.json": '{"id": "hello",\n "tigger": "page",\n "message": "greting"}',
+                "messages/greeting.json": '{"id": "greeting", "kind": "baner", "content": {"en": {}}}',
+            }
+        )
+        done = engage("rules", "check", folder)
+        assert done.returncode == 1
+        assert f"{folder}/rules/hello.json:2:2: error: $.tigger:" in done.stdout
+        assert "did you mean `trigger`?" in done.stdout
+        assert f"{folder}/messages/greeting.json:1:" in done.stdout
+        assert "$.kind" in done.stdout
+
+    def test_as_json(self, engage, write_documents):
+        folder = write_documents({**GOOD, "rules/hello.json": "{"})
+        done = engage("rules", "check", "--format", "json", folder)
+        assert done.returncode == 1
+        found = json.loads(done.stdout)
+        assert (found["documents"], found["errors"]) == (3, 1)
+        assert found["problems"][0] | {"message": ""} == {
+            "file": f"{folder}/rules/hello.json",
+            "line": 1,
+            "column": 2,
+            "path": "$",
+            "message": "",
+            "severity": "error",
+        }
+
+    def test_one_file_is_checked_beside_its_neighbours(self, engage, write_documents):
+        folder = write_documents({**GOOD, "rules/lost.json": {**RULE, "id": "lost", "message": "greting"}})
+        assert engage("rules", "check", folder / "rules" / "hello.json").returncode == 0
+        done = engage("rules", "check", folder / "rules" / "lost.json")
+        assert done.returncode == 1
+        assert "did you mean `greeting`?" in done.stdout
+
+    def test_a_file_elsewhere_is_known_by_its_fields(self, engage, write_documents):
+        folder = write_documents({"a/greeting.json": MESSAGE, "a/hello.json": RULE})
+        assert engage("rules", "check", folder / "a" / "greeting.json", folder / "a" / "hello.json").returncode == 0
+
+    def test_a_path_without_documents_is_a_usage_error(self, engage, tmp_path):
+        assert engage("rules", "check", tmp_path / "nowhere").returncode == 2
+        (tmp_path / "empty").mkdir()
+        done = engage("rules", "check", tmp_path / "empty")
+        assert done.returncode == 2
+        assert "Expected documents" in done.stderr
+
+
+class TestKeys:
+    def test_shown_as_a_table(self, engage):
+        done = engage("keys", ENGAGE_WRITE_KEY="wk_mine")
+        assert done.returncode == 0
+        assert "write key        wk_mine" in done.stdout
+        assert "secret key       sk_" in done.stdout
+        assert "set ENGAGE_IDENTITY_SECRET to require userHash" in done.stdout
+
+    def test_shown_as_json(self, engage):
+        [project] = json.loads(engage("keys", "--json").stdout)
+        assert set(project) == {"id", "name", "write_key", "secret_key", "identity_secret", "allowed_origins"}
+        assert json.loads(engage("keys", "--json").stdout) == [project]
+
+
+class TestDoctor:
+    def test_says_what_is_there(self, engage, free_port, write_documents):
+        done = engage("doctor", "--port", free_port, "--rules", write_documents(GOOD))
+        for what in ("python", "data folder", "log store", "database", "port", "rules"):
+            assert f"good  {what}: " in done.stdout, done.stdout
+
+    def test_says_what_is_missing_and_how_to_mend_it(self, engage, free_port, write_documents):
+        done = engage(
+            "doctor",
+            "--rules",
+            write_documents({**GOOD, "rules/hello.json": "{"}),
+            ENGAGE_REDIS_URL=f"redis://:hush@127.0.0.1:{free_port}",
+            ENGAGE_DATABASE_URL=f"postgresql://me:hush@127.0.0.1:{free_port}/db",
+            ENGAGE_PROT="1",
+        )
+        assert done.returncode == 1
+        assert "bad   log store: " in done.stdout
+        assert "→ start it, or mend ENGAGE_REDIS_URL" in done.stdout
+        assert "bad   database: " in done.stdout
+        assert "bad   rules: " in done.stdout
+        assert "→ engage rules check" in done.stdout
+        assert "note  environment: ENGAGE_PROT is no setting" in done.stdout
+        assert "hush" not in done.stdout
+
+    def test_looks_at_the_settings_of_a_server(self, engage, empty_store):
+        done = engage("doctor", ENGAGE_REDIS_URL=empty_store)
+        assert "good  log store: Valkey " in done.stdout
+        assert "RQ's writes slow the log down" in done.stdout
+
+    def test_a_store_that_may_forget_is_bad(self, engage, service):
+        queue = service().data_dir / "valkey-queue" / "valkey.sock"
+        done = engage("doctor", ENGAGE_REDIS_URL=f"unix://{queue}")
+        assert done.returncode == 1
+        assert "bad   log store: appendonly yes, appendfsync everysec" in done.stdout
+        assert "else a power cut loses events" in done.stdout
+
+
+def test_serve_runs_beside_a_running_store(service, free_port):
+    one = service()
+    more = subprocess.Popen(
+        [sys.executable, "-m", "engage", "serve", "--port", str(free_port)], env=one.environment, stderr=subprocess.PIPE
+    )
+
+    def is_ready():
+        try:
+            return httpx.get(f"http://127.0.0.1:{free_port}/readyz").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    until(is_ready, what="the second service is ready")
+    more.terminate()
+    more.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("command", ["decide", "work"])
+def test_more_of_a_kind_run_beside_it_and_end_when_told(service, command):
+    one = service()
+    more = subprocess.Popen([sys.executable, "-m", "engage", command], env=one.environment, stderr=subprocess.PIPE)
+    until(lambda: ["worker", command] == psutil.Process(more.pid).cmdline()[2:], what="it became the worker")
+    one.wait_ready()
+    more.terminate()
+    more.communicate(timeout=30)
+    assert more.returncode in (0, -15)

@@ -1,0 +1,91 @@
+"""The first project's keys: made once and kept, or the ones the settings name."""
+
+import subprocess
+import sys
+
+import pytest
+from sqlalchemy import inspect, text
+
+from engage.database import metadata, open_database
+from engage.errors import ConfigurationError
+from engage.projects import load_projects
+from engage.settings import environment_of, load_settings
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return load_settings({"ENGAGE_DATA_DIR": str(tmp_path / "data")})
+
+
+def with_(settings, **variables):
+    return load_settings({**environment_of(settings, {}), **variables})
+
+
+def test_keys_are_made_once_and_kept(settings):
+    [first] = load_projects(settings)
+    assert first.id == "default"
+    assert first.write_key.startswith("wk_")
+    assert len(first.write_key) >= 24
+    assert first.secret_key.startswith("sk_")
+    assert len(first.secret_key) >= 32
+    assert load_projects(settings) == [first]
+
+
+def test_the_identity_secret_is_never_made_up(settings):
+    assert load_projects(settings)[0].identity_secret is None
+
+
+def test_settings_go_before_kept_keys_and_are_kept(settings):
+    made = load_projects(settings)[0]
+    named = {
+        "ENGAGE_WRITE_KEY": "wk",
+        "ENGAGE_IDENTITY_SECRET": "hush",
+        "ENGAGE_ALLOWED_ORIGINS": "https://a.example,https://b.example",
+    }
+    [project] = load_projects(with_(settings, **named))
+    assert (project.write_key, project.secret_key, project.identity_secret) == ("wk", made.secret_key, "hush")
+    assert project.allowed_origins == ("https://a.example", "https://b.example")
+    assert load_projects(settings) == [project]
+
+
+def test_processes_that_start_together_agree(settings):
+    command = [sys.executable, "-m", "engage", "keys", "--json"]
+    environment = environment_of(settings)
+    running = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) for _ in range(4)]
+    printed = {process.communicate(timeout=60)[0] for process in running}
+    assert [process.returncode for process in running] == [0] * 4
+    assert len(printed) == 1
+
+
+def test_the_migrations_make_the_tables_of_the_code(settings):
+    engine = open_database(settings)
+    found = inspect(engine)
+    assert set(found.get_table_names()) == {*metadata.tables, "alembic_version"}
+    for name, table in metadata.tables.items():
+        columns = {column["name"]: column["nullable"] for column in found.get_columns(name)}
+        assert columns == {column.name: column.nullable for column in table.columns}
+    engine.dispose()
+
+
+def test_a_schema_from_the_future_is_refused(settings):
+    engine = open_database(settings)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'zzzz'"))
+    engine.dispose()
+    with pytest.raises(ConfigurationError, match="ENGAGE_DATABASE_URL") as raised:
+        open_database(settings)
+    assert "newer Engage" in raised.value.hint
+
+
+def test_a_file_that_is_no_database_is_named(settings):
+    settings.data_dir.mkdir()
+    (settings.data_dir / "engage.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(ConfigurationError, match="file is not a database"):
+        load_projects(settings)
+
+
+def test_a_password_is_not_repeated():
+    settings = load_settings({"ENGAGE_DATABASE_URL": "postgresql://me:hush@127.0.0.1:1/db"})
+    with pytest.raises(ConfigurationError) as raised:
+        open_database(settings)
+    assert "hush" not in str(raised.value)
