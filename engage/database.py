@@ -107,13 +107,14 @@ def _set_pragmas(connection: object, _: object) -> None:
 def _migrate(engine: Engine, settings: Settings) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    with _only_one(engine, settings), engine.begin() as connection:
+    with only_one(engine, settings), engine.begin() as connection:
         config.attributes["connection"] = connection
         alembic.command.upgrade(config, "head")
 
 
 @contextlib.contextmanager
-def _only_one(engine: Engine, settings: Settings) -> Iterator[None]:
+def only_one(engine: Engine, settings: Settings) -> Iterator[None]:
+    """Holds back the other processes of this installation that do the same, while they start together."""
     if engine.dialect.name == "sqlite":
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         with open(settings.data_dir / "migrate.lock", "w") as file:

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection, Engine, insert, select, update
 
-from engage.database import open_database
+from engage.database import only_one, open_database
 from engage.database import projects as table
 from engage.settings import Settings
 
@@ -28,7 +28,8 @@ def load_projects(settings: Settings) -> list[Project]:
     """All projects; makes the first one, with the keys of the settings or new ones, where there is none."""
     engine = open_database(settings)
     try:
-        ensure_first(engine, settings)
+        with only_one(engine, settings):
+            ensure_first(engine, settings)
         with engine.connect() as connection:
             return _read(connection)
     finally:
@@ -42,14 +43,21 @@ def ensure_first(engine: Engine, settings: Settings) -> None:
     """
     with engine.begin() as connection:
         kept = {project.id: project for project in _read(connection)}.get(FIRST)
-        values = {
-            "write_key": settings.write_key or (kept.write_key if kept else "wk_" + secrets.token_urlsafe(18)),
-            "secret_key": settings.secret_key or (kept.secret_key if kept else "sk_" + secrets.token_urlsafe(24)),
-            "identity_secret": settings.identity_secret or (kept.identity_secret if kept else None),
-            "allowed_origins": " ".join(settings.allowed_origins or (kept.allowed_origins if kept else ())),
-        }
+        made = kept or Project(
+            FIRST, "First project", "wk_" + secrets.token_urlsafe(18), "sk_" + secrets.token_urlsafe(24)
+        )
+        wanted = msgspec.structs.replace(
+            made,
+            write_key=settings.write_key or made.write_key,
+            secret_key=settings.secret_key or made.secret_key,
+            identity_secret=settings.identity_secret or made.identity_secret,
+            allowed_origins=settings.allowed_origins or made.allowed_origins,
+        )
+        if wanted == kept:
+            return
+        values = {**msgspec.structs.asdict(wanted), "allowed_origins": " ".join(wanted.allowed_origins)}
         if kept is None:
-            connection.execute(insert(table).values(id=FIRST, name="First project", **values))
+            connection.execute(insert(table).values(**values))
         else:
             connection.execute(update(table).where(table.c.id == FIRST).values(**values))
 
