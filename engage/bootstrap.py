@@ -76,7 +76,7 @@ def _packages(name: str, lock: str, satisfied_by: str = "") -> None:
     pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
     _run([*pip, "-r", str(ROOT / lock)])
     # Editable: the tree is the program. Its build tool comes from the registry, like every other package.
-    _run([*pip, "--no-deps", "-e", str(ROOT)])
+    _run([*pip, "--no-deps", "-e", str(ROOT)], quiet=True)
     _stamp(name, made_for)
 
 
@@ -214,12 +214,12 @@ def lock() -> None:
     _run([*compile_, "-o", str(base)])
     _run([*compile_, "--extra", "dev", "-c", str(base), "-o", str(more)])
     for path in (base, more):
-        lines = [line for line in path.read_text().splitlines() if not line.startswith(("#", "--"))]
+        lines = [line for line in path.read_text().splitlines() if line and not line.startswith(("#", "--"))]
         if not any(line.startswith("async-timeout") for line in lines):
             # Left out when locking with a Python that does not need it; Debian 12's 3.11.2 does.
-            lines = sorted([*lines, 'async-timeout==5.0.1 ; python_full_version < "3.11.3"'], key=str.lower)
+            lines.append('async-timeout==5.0.1 ; python_full_version < "3.11.3"')
         head = "# Made by `make lock` from pyproject.toml; valid for Python 3.11 to 3.13."
-        path.write_text("\n".join([head, *lines, ""]))
+        path.write_text("\n".join([head, *sorted(lines, key=lambda line: line.partition("==")[0].lower()), ""]))
 
 
 def _digest(paths: list[Path], also: str) -> str:
@@ -245,8 +245,23 @@ def _say(text: str) -> None:
     print(f"setup: {text}", flush=True)
 
 
-def _run(command: list[str], folder: Path = ROOT, environment: dict[str, str] | None = None) -> None:
-    subprocess.run(command, cwd=folder, env=environment, check=True, stdin=subprocess.DEVNULL)
+def _run(
+    command: list[str], folder: Path = ROOT, environment: dict[str, str] | None = None, quiet: bool = False
+) -> None:
+    """With `quiet`, what it prints is shown only when it fails."""
+    output = subprocess.PIPE if quiet else None
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT if quiet else None,
+    )
+    if done.returncode and quiet:
+        sys.stderr.buffer.write(done.stdout)
+    done.check_returncode()
 
 
 STEPS = {"runtime": runtime, "dev": dev, "sdk": sdk, "sdk-test": sdk_test, "browser": browser, "lock": lock}
