@@ -31,7 +31,7 @@ from engage.public import Door, Public, engage_error, json_response
 from engage.sdk import SdkFiles
 from engage.settings import Settings
 from engage.shards import fixed_shards
-from engage.store import STORE_ERRORS, connect_async
+from engage.store import STORE_ERRORS, connect_async, connect_subscriber
 from engage.stream import Hub
 
 GRACE_SECONDS: Final = 5
@@ -60,7 +60,7 @@ class Service:
         self._settings = settings
         self._projects = projects
         self._client = connect_async(settings.redis_url)
-        self._subscriber = connect_async(settings.redis_url, timeout=None)
+        self._subscriber = connect_subscriber(settings.redis_url)
         self._metrics = Metrics()
         self._commit_client = connect_async(settings.redis_url)
         commit = GroupCommit(self._commit_client, self._metrics.observe_commit)

@@ -84,7 +84,7 @@ class ShardKeys:
 
 
 def rulebook(project: str) -> str:
-    """String: the number of the rulebook in force; also the channel on which a new one is announced."""
+    """String: the number of the rulebook in force. Moved by engage (publishing) together with the snapshot."""
     return f"{{{project}}}:rulebook"
 
 

@@ -3,11 +3,11 @@
 from typing import Any, Final
 
 import msgspec
-import redis
 from sqlalchemy import Engine, func, insert, select
 
 from engage import keys
 from engage.database import definitions as table
+from engage.store import Script
 from engage.times import iso, now_ms
 from rules import Article, Definitions, Message, Rule, Segment
 
@@ -20,29 +20,33 @@ _GROUPS: Final[dict[str, tuple[str, type]]] = {
 }
 
 
+# KEYS: pointer, new snapshot, snapshot to forget. ARGV: the version that is replaced, the new one, the snapshot.
+# Returns 1, or 0 when somebody else published meanwhile.
+_PUBLISH = Script("""
+if tonumber(redis.call('GET', KEYS[1]) or '0') ~= tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[2], ARGV[3])
+redis.call('SET', KEYS[1], ARGV[2])
+redis.call('UNLINK', KEYS[3])
+return 1
+""")
+
+
 def publish(client: Any, project: str, found: Definitions) -> int:
     """Makes `found` the rulebook in force and returns its version; unchanged definitions make no new one.
 
-    Deciders switch to it between two batches; the pointer moves in one transaction with the snapshot.
+    The pointer moves together with the snapshot; deciders switch to it between two batches.
     """
     snapshot = msgspec.json.encode(found)
     pointer = keys.rulebook(project)
-    with client.pipeline(transaction=True) as pipeline:
-        while True:
-            try:
-                pipeline.watch(pointer)
-                version = int(pipeline.get(pointer) or 0)
-                if version and pipeline.get(keys.rulebook_version(project, version)) == snapshot:
-                    return version
-                pipeline.multi()
-                pipeline.set(keys.rulebook_version(project, version + 1), snapshot)
-                pipeline.set(pointer, version + 1)
-                pipeline.unlink(keys.rulebook_version(project, version + 1 - SNAPSHOTS_KEPT))
-                pipeline.publish(pointer, version + 1)
-                pipeline.execute()
-            except redis.WatchError:
-                continue
-            return version + 1
+    while True:
+        version = int(client.get(pointer) or 0)
+        if version and client.get(keys.rulebook_version(project, version)) == snapshot:
+            return version
+        new = version + 1
+        forgotten = keys.rulebook_version(project, new - SNAPSHOTS_KEPT)
+        script_keys = [pointer, keys.rulebook_version(project, new), forgotten]
+        if _PUBLISH.run_sync(client, script_keys, [version, new, snapshot]):
+            return new
 
 
 def keep_versions(engine: Engine, project: str, found: Definitions, author: str) -> int:

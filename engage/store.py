@@ -30,6 +30,12 @@ def connect_async(url: str, timeout: float | None = TIMEOUT) -> Any:
     )
 
 
+def connect_subscriber(url: str) -> Any:
+    """An asyncio client for subscriptions, without a time limit. In a cluster any one node hears what is published on all
+    (classic pub/sub is broadcast), so one plain connection is enough there too."""
+    return connect_async(url.replace(_CLUSTER, "redis://", 1), timeout=None)
+
+
 def connect(url: str, timeout: float | None = TIMEOUT) -> Any:
     """A blocking client (see `connect_async`), for RQ jobs and the command line."""
     if url.startswith(_CLUSTER):
