@@ -34,6 +34,7 @@ export function createOutbox(store: Store): Outbox {
   let taken: string[] = [];
   let events: string[] = [];
   let full = false;
+  let adding = false;
 
   function save(writtenAt = Date.now()): boolean {
     const all = taken.concat(events);
@@ -51,11 +52,19 @@ export function createOutbox(store: Store): Outbox {
     if (dropped && !full) warn("queue full: oldest events dropped");
     full = dropped > 0;
   }
+  function added(): void {
+    adding = false;
+    bound();
+    save();
+  }
   return {
     add(event) {
+      // Stored once for all that the page adds in one go.
+      if (!adding) {
+        adding = true;
+        queueMicrotask(added);
+      }
       events.push(event);
-      bound();
-      save();
     },
     take(bytes, count) {
       taken = cut(events, bytes, count);
