@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,9 +50,20 @@ class Loaded(msgspec.Struct):
         return [problem for problem in self.problems if problem.severity == "error"]
 
 
-def load_folder(folder: Path, last_good: Definitions | None = None) -> Loaded:
-    """Reads all documents below `folder`. A broken one is replaced by its version in `last_good`, where it has one."""
-    found = _Reader(folder, _by_key(last_good or Definitions()))
+class Parsed(msgspec.Struct):
+    """What one text says. Kept between two readings: one file of thousands changes at a time."""
+
+    text: bytes
+    document: Any
+    problems: list[Problem]
+
+
+def load_folder(folder: Path, last_good: Definitions | None = None, known: dict[str, Parsed] | None = None) -> Loaded:
+    """Reads all documents below `folder`. A broken one is replaced by its version in `last_good`, where it has one.
+
+    `known` is filled with what was parsed, and spares parsing it again the next time.
+    """
+    found = _Reader(folder, _by_key(last_good or Definitions()), {} if known is None else known)
     for kind, name in FOLDERS.items():
         for path in sorted((folder / name).glob("*.json")):
             found.read(kind, path)
@@ -61,9 +73,10 @@ def load_folder(folder: Path, last_good: Definitions | None = None) -> Loaded:
 
 
 class _Reader:
-    def __init__(self, folder: Path, last_good: dict[Key, Any]) -> None:
+    def __init__(self, folder: Path, last_good: dict[Key, Any], known: dict[str, Parsed]) -> None:
         self.folder = folder
         self.last_good = last_good
+        self.known = known
         self.documents: dict[Key, Any] = {}
         self.files: dict[Key, tuple[str, bytes]] = {}
         self.problems: list[Problem] = []
@@ -73,13 +86,9 @@ class _Reader:
         text = self._text(path)
         if text is None:
             return
-        document, problems = parse(kind, text, str(path))
-        self.problems += problems
-        if isinstance(document, Message) and (wrong := template_problems(document, text, str(path))):
-            self.problems += wrong
-            document = None
+        parsed = self._parsed(path, text, partial(_parse, kind))
         self.files[key] = str(path), text
-        document = document or self.last_good.get(key)
+        document = parsed.document or self.last_good.get(key)
         if document is not None:
             self.documents[key] = document
 
@@ -87,8 +96,7 @@ class _Reader:
         text = self._text(path)
         if text is None:
             return
-        identifier, locale, content, problems = parse_article(text, str(path))
-        self.problems += problems
+        identifier, locale, content = self._parsed(path, text, _parse_article).document
         key = "article", identifier
         self.files[key] = str(path), text
         if content is None and (before := self.last_good.get(key)) is not None:
@@ -96,6 +104,14 @@ class _Reader:
         if content is not None:
             locales: dict[str, ArticleContent] = self.documents[key].content if key in self.documents else {}
             self.documents[key] = Article(identifier, {**locales, locale: content})
+
+    def _parsed(self, path: Path, text: bytes, parse: Callable[[bytes, str], Parsed]) -> Parsed:
+        file = str(path)
+        parsed = self.known.get(file)
+        if parsed is None or parsed.text != text:
+            parsed = self.known[file] = parse(text, file)
+        self.problems += parsed.problems
+        return parsed
 
     def settle(self) -> Loaded:
         """Takes back, one round after the other, what only the whole set shows to be broken."""
@@ -123,6 +139,18 @@ class _Reader:
         except OSError as error:
             self.problems.append(Problem(str(path), 0, 0, "$", f"Expected a readable file: {error.strerror}"))
             return None
+
+
+def _parse(kind: Any, text: bytes, file: str) -> Parsed:
+    document, problems = parse(kind, text, file)
+    if isinstance(document, Message) and (wrong := template_problems(document, text, file)):
+        return Parsed(text, None, problems + wrong)
+    return Parsed(text, document, problems)
+
+
+def _parse_article(text: bytes, file: str) -> Parsed:
+    identifier, locale, content, problems = parse_article(text, file)
+    return Parsed(text, (identifier, locale, content), problems)
 
 
 def _by_key(definitions: Definitions) -> dict[Key, Any]:
@@ -159,6 +187,7 @@ class Watcher:
         self._folder = folder
         self._publish = publish
         self._last_good = last_good or Definitions()
+        self._known: dict[str, Parsed] = {}
         self._reported: set[Problem] = set()
         self._version = 0
 
@@ -203,7 +232,7 @@ class Watcher:
         """Reads the folder once and publishes what can go live, as soon as the stores take it."""
         while True:
             try:
-                loaded = await asyncio.to_thread(load_folder, self._folder, self._last_good)
+                loaded = await asyncio.to_thread(load_folder, self._folder, self._last_good, self._known)
                 if not self._folder.is_dir():
                     return  # taken away as a whole while it was read: no reason to take everything off people's screens
                 self._report(loaded)
