@@ -5,13 +5,12 @@ The hot path never comes here: rulebooks are published to Redis, projects are re
 
 import contextlib
 import fcntl
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import alembic.command
-from alembic.config import Config
-from alembic.util.exc import CommandError
 from sqlalchemy import (
     Column,
     Connection,
@@ -24,14 +23,15 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
+    inspect,
     text,
 )
 from sqlalchemy.exc import SQLAlchemyError
 
 from engage.errors import ConfigurationError
-from engage.settings import Settings
+from engage.settings import Settings, environment_of
 
-MIGRATIONS: Final = Path(__file__).parent / "migrations"
+HEAD: Final = "0001"  # the newest of migrations/versions
 _ADVISORY_LOCK: Final = 0x656E67616765  # "engage"
 
 metadata: Final = MetaData()
@@ -76,6 +76,18 @@ audit: Final = Table(
 
 def open_database(settings: Settings) -> Engine:
     """The engine, its schema brought up to date. Safe when several processes start at once. Raises ConfigurationError."""
+    engine = make_engine(settings)
+    try:
+        if schema_version(engine) != HEAD:
+            _migrate(settings, engine)
+    except (SQLAlchemyError, OSError) as error:
+        engine.dispose()
+        raise _unusable(engine, str(getattr(error, "orig", None) or error)) from error
+    return engine
+
+
+def make_engine(settings: Settings) -> Engine:
+    """The engine alone, whatever its schema."""
     url = settings.database_url
     if url.startswith("postgresql://"):
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
@@ -84,17 +96,24 @@ def open_database(settings: Settings) -> Engine:
     engine = create_engine(url)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_pragmas)
-    try:
-        _migrate(engine, settings)
-    except (SQLAlchemyError, CommandError, OSError) as error:
-        engine.dispose()
-        raise ConfigurationError(
-            f"a database at {engine.url.render_as_string(hide_password=True)} that can be used",
-            str(getattr(error, "orig", None) or error).strip().splitlines()[0],
-            field="ENGAGE_DATABASE_URL",
-            hint="`engage doctor` looks at it; a schema newer than this version needs the newer Engage",
-        ) from error
     return engine
+
+
+def schema_version(engine: Engine) -> str | None:
+    """The revision of the schema, None where there is none yet."""
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _unusable(engine: Engine, said: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"a database at {engine.url.render_as_string(hide_password=True)} that can be used",
+        (said.strip().splitlines() or ["no reason"])[-1],
+        field="ENGAGE_DATABASE_URL",
+        hint="`engage doctor` looks at it; a schema newer than this version needs the newer Engage",
+    )
 
 
 def _set_pragmas(connection: object, _: object) -> None:
@@ -104,12 +123,13 @@ def _set_pragmas(connection: object, _: object) -> None:
     cursor.close()
 
 
-def _migrate(engine: Engine, settings: Settings) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    with only_one(engine, settings), engine.begin() as connection:
-        config.attributes["connection"] = connection
-        alembic.command.upgrade(config, "head")
+def _migrate(settings: Settings, engine: Engine) -> None:
+    """In a process of its own: Alembic takes long to load, and is needed once in the life of a schema."""
+    command = [sys.executable, "-m", "engage.migrate"]
+    done = subprocess.run(command, env=environment_of(settings), capture_output=True, text=True, check=False)
+    if done.returncode:
+        engine.dispose()
+        raise _unusable(engine, done.stderr)
 
 
 @contextlib.contextmanager

@@ -4,10 +4,13 @@ import subprocess
 import sys
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from engage.database import metadata, open_database
+from engage.database import HEAD, metadata, open_database, schema_version
 from engage.errors import ConfigurationError
+from engage.migrate import MIGRATIONS
 from engage.projects import load_projects
 from engage.settings import environment_of, load_settings
 
@@ -64,6 +67,15 @@ def test_the_migrations_make_the_tables_of_the_code(settings):
     for name, table in metadata.tables.items():
         columns = {column["name"]: column["nullable"] for column in found.get_columns(name)}
         assert columns == {column.name: column.nullable for column in table.columns}
+    engine.dispose()
+
+
+def test_the_code_knows_the_newest_revision(settings):
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_current_head() == HEAD
+    engine = open_database(settings)
+    assert schema_version(engine) == HEAD
     engine.dispose()
 
 
