@@ -40,7 +40,7 @@ test("what a closed page left goes first, and is taken over once", () => {
   const store = storage();
   const gone = createOutbox(store);
   gone.add("old");
-  gone.leave();
+  gone.leave(true);
   const next = createOutbox(store);
   next.add("new");
   next.adopt();

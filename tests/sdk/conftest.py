@@ -40,7 +40,7 @@ def service() -> Iterator[FakeService]:
 
 @pytest.fixture
 def context(bundle: Path, browser: Browser) -> Iterator[BrowserContext]:
-    fresh = browser.new_context(viewport={"width": 1100, "height": 760}, locale="en-US")
+    fresh = browser.new_context(viewport={"width": 1100, "height": 760}, locale="en-US", reduced_motion="reduce")
     fresh.set_default_timeout(8_000)
     yield fresh
     fresh.close()
@@ -56,7 +56,9 @@ class Site:
         context.on("console", lambda said: self.console.append(f"{said.type}: {said.text}"))
         context.on("weberror", lambda error: self.console.append(f"uncaught: {error.error}"))
 
-    def add(self, path: str, *calls: list[Any], body: str = BODY, head: str = "", options: dict[str, Any] | None = None) -> None:
+    def add(
+        self, path: str, *calls: list[Any], body: str = BODY, head: str = "", options: dict[str, Any] | None = None
+    ) -> None:
         init = ["init", {"writeKey": "wk", "host": self.service.host, **(options or {})}]
         self.service.pages[path] = f"""<!doctype html><html lang="en"><head><meta charset="utf-8">
 <title>{path}</title><meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">{head}

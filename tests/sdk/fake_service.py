@@ -51,8 +51,15 @@ class FakeService:
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def deliver(self, **delivery: Any) -> Json:
-        whole = {"rule_id": "rule", "message_id": "message", "variant": None, "priority": 0, "show_on": None,
-                 "expires_at": None, **delivery}
+        whole = {
+            "rule_id": "rule",
+            "message_id": "message",
+            "variant": None,
+            "priority": 0,
+            "show_on": None,
+            "expires_at": None,
+            **delivery,
+        }
         with self._changed:
             self.inbox.append(whole)
             for stream in self._streams:
@@ -189,7 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
                     self.wfile.write(b": \n\n")
                     continue
                 if delivery is None:
-                    return
+                    return None
                 number += 1
                 self.wfile.write(b"event: message\nid: %d\ndata: %s\n\n" % (number, json.dumps(delivery).encode()))
         except OSError:
@@ -203,6 +210,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(404, b"", "text/plain", {})
         cache = {"access-control-allow-origin": "*", "cache-control": "no-store"}
         self._send(200, path.read_bytes(), "text/javascript; charset=utf-8", cache)
+        return None
 
     def _json(self, status: int, value: Json, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)

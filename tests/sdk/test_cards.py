@@ -25,7 +25,9 @@ def reply(page: Page, name: str) -> Any:
 def open_chat(service: FakeService, site: Site) -> Page:
     service.articles["plans"] = PLANS
     page = site.open()
-    service.deliver(delivery_id="c", rule_id="r", message_id="m", kind="chat", content={"text": "Shall I help?", "replies": REPLIES})
+    service.deliver(
+        delivery_id="c", rule_id="r", message_id="m", kind="chat", content={"text": "Shall I help?", "replies": REPLIES}
+    )
     expect(page.locator(".chat")).to_contain_text("Shall I help?")
     return page
 
@@ -63,7 +65,8 @@ def test_a_handoff_is_requested(service: FakeService, site: Site) -> None:
     reply(page, "Talk to a person").click()
     expect(page.locator(".theirs").last).to_contain_text("Someone from our team")
     asked = service.wait_event("Handoff Requested")
-    assert asked["properties"]["delivery_id"] == "c" and asked["properties"]["reply"] == "Talk to a person"
+    assert asked["properties"]["delivery_id"] == "c"
+    assert asked["properties"]["reply"] == "Talk to a person"
 
 
 def test_a_url_reply_goes_there_and_is_still_reported(service: FakeService, site: Site) -> None:
@@ -88,7 +91,11 @@ def test_a_prompt_takes_no_focus_and_can_be_dismissed(service: FakeService, site
 def test_an_article_is_suggested_and_read_in_place(service: FakeService, site: Site) -> None:
     service.articles["plans"] = PLANS
     page = site.open()
-    service.deliver(delivery_id="a", kind="article", content={"article": "plans", "title": "Which plan?", "text": "A *short* guide."})
+    service.deliver(
+        delivery_id="a",
+        kind="article",
+        content={"article": "plans", "title": "Which plan?", "text": "A *short* guide."},
+    )
     card = page.locator(".suggestion")
     expect(card.locator("em")).to_have_text("short")
     page.get_by_role("button", name="Read").click()
@@ -120,7 +127,9 @@ def test_dark_japanese_and_small(service: FakeService, site: Site) -> None:
     card = page.locator(".suggestion")
     expect(card.get_by_role("button", name="読む")).to_be_in_viewport()
     box = card.bounding_box()
-    assert box and box["x"] >= 0 and box["x"] + box["width"] <= 360
+    assert box
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 360
     assert card.evaluate("node => getComputedStyle(node).backgroundColor") == "rgb(29, 30, 36)"
 
 

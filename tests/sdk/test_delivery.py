@@ -146,7 +146,9 @@ def test_claimed_but_not_showable_any_more_is_given_back(service: FakeService, s
     service.deliver(**tour_delivery())
     service.wait(lambda: service.calls == [("claim", "0001tour"), ("release", "0001tour")])
     expect(page.locator(".tour")).to_have_count(0)
-    page.evaluate("document.querySelector('header').append(Object.assign(document.createElement('button'), {id: 'create', textContent: 'New'})); window.fetch = window.fetch")
+    page.evaluate(
+        "document.querySelector('header').append(Object.assign(document.createElement('button'), {id: 'create', textContent: 'New'})); window.fetch = window.fetch"
+    )
     service.wait(lambda: service.calls.count(("claim", "0001tour")) == 2)
     assert "Message Shown" not in service.names()
 
@@ -154,7 +156,9 @@ def test_claimed_but_not_showable_any_more_is_given_back(service: FakeService, s
 def test_a_claim_that_failed_is_tried_again(service: FakeService, site: Site) -> None:
     page = site.open()
     service.wait(lambda: service.stream_count() == 1)
-    page.route("**/claim", lambda route: route.fulfill(status=429, headers={"access-control-allow-origin": "*"}), times=1)
+    page.route(
+        "**/claim", lambda route: route.fulfill(status=429, headers={"access-control-allow-origin": "*"}), times=1
+    )
     service.deliver(delivery_id="d1", **CHAT)
     expect(chat(page)).to_be_visible()
 
@@ -216,7 +220,9 @@ def test_reset_takes_everything_from_the_screen(service: FakeService, site: Site
 
 def test_show_previews_without_claiming_or_reporting(service: FakeService, site: Site) -> None:
     page = site.open()
-    page.evaluate("window.said = []; for (const name of ['shown', 'dismissed']) engage.on(name, it => said.push([name, it.kind]))")
+    page.evaluate(
+        "window.said = []; for (const name of ['shown', 'dismissed']) engage.on(name, it => said.push([name, it.kind]))"
+    )
     page.evaluate("engage.show({kind: 'chat', content: {text: 'Preview'}, show_on: {path: '/elsewhere'}})")
     expect(chat(page)).to_contain_text("Preview")
     page.get_by_role("button", name="Close").click()
@@ -236,7 +242,11 @@ def test_the_stream_can_be_switched_off(service: FakeService, site: Site) -> Non
 
 def test_nothing_is_left_after_many_messages(service: FakeService, site: Site) -> None:
     page = site.open()
-    for kind, content in (("chat", CHAT["content"]), ("article", ARTICLE["content"]), ("tour", {"steps": [{"text": "x"}]})):
+    for kind, content in (
+        ("chat", CHAT["content"]),
+        ("article", ARTICLE["content"]),
+        ("tour", {"steps": [{"text": "x"}]}),
+    ):
         page.evaluate("d => engage.show(d)", {"kind": kind, "content": content})
         page.locator("[data-engage] .close").click()
     left = page.evaluate("[document.querySelectorAll('[data-engage]').length, document.body.children.length]")

@@ -16,17 +16,27 @@ Object.defineProperty(window, "localStorage", {get() { throw new DOMException("d
 
 
 def test_early_calls_arrive_in_order_in_one_batch(service: FakeService, site: Site) -> None:
-    site.add("/", ["identify", "u1", {"plan": "free"}], ["page"], ["track", "Opened", {"n": 1}], ["group", "g1", {"size": 3}])
+    site.add(
+        "/", ["identify", "u1", {"plan": "free"}], ["page"], ["track", "Opened", {"n": 1}], ["group", "g1", {"size": 3}]
+    )
     site.open()
     service.wait_event("group")
     assert service.names() == ["identify", "page", "Opened", "group"]
     assert len(service.batches) == 1
     assert service.batches[0]["writeKey"] == "wk"
     identify, page, track, group = service.events
-    assert identify["userId"] == "u1" and identify["traits"] == {"plan": "free"}
+    assert identify["userId"] == "u1"
+    assert identify["traits"] == {"plan": "free"}
     assert track["properties"] == {"n": 1}
-    assert group["groupId"] == "g1" and group["traits"] == {"size": 3}
-    assert page["context"]["page"] == {"path": "/", "url": service.site + "/", "title": "/", "referrer": "", "search": ""}
+    assert group["groupId"] == "g1"
+    assert group["traits"] == {"size": 3}
+    assert page["context"]["page"] == {
+        "path": "/",
+        "url": service.site + "/",
+        "title": "/",
+        "referrer": "",
+        "search": "",
+    }
     assert page["context"]["library"]["name"] == "engage.js"
     assert page["context"]["locale"] == "en-US"
     assert {event["anonymousId"] for event in service.events} == {page["anonymousId"]}
@@ -49,7 +59,8 @@ def test_methods_and_push_do_the_same_after_loading(service: FakeService, site: 
     page.evaluate("engage.push(['track', 'A']); engage.track('B'); engage.identify('u2'); engage.alias('u3')")
     service.wait_event("alias")
     assert service.names() == ["page", "A", "B", "identify", "alias"]
-    assert service.events[-1]["previousId"] == "u2" and service.events[-1]["userId"] == "u3"
+    assert service.events[-1]["previousId"] == "u2"
+    assert service.events[-1]["userId"] == "u3"
 
 
 @pytest.mark.parametrize(
@@ -73,7 +84,8 @@ def test_bad_arguments_give_one_warning_and_throw_nothing(site: Site, call: str,
     page.evaluate(f"void ({call})")
     page.evaluate("0")
     assert len(site.complaints()) == 1
-    assert site.complaints()[0].startswith("warning: [engage] ") and said in site.complaints()[0]
+    assert site.complaints()[0].startswith("warning: [engage] ")
+    assert said in site.complaints()[0]
 
 
 def test_init_says_what_it_expects(service: FakeService, site: Site) -> None:
@@ -89,10 +101,12 @@ def test_ids_are_kept_over_pages_and_changed_by_reset(service: FakeService, site
     service.wait_event("identify")
     site.open("/second", page)
     first = service.wait_event("page")
-    assert first["userId"] == "u1" and first["anonymousId"] == service.events[0]["anonymousId"]
+    assert first["userId"] == "u1"
+    assert first["anonymousId"] == service.events[0]["anonymousId"]
     page.evaluate("engage.reset(); engage.track('After')")
     after = service.wait_event("After")
-    assert "userId" not in after and after["anonymousId"] != first["anonymousId"]
+    assert "userId" not in after
+    assert after["anonymousId"] != first["anonymousId"]
     assert page.evaluate("engage.anonymousId") == after["anonymousId"]
 
 
@@ -198,7 +212,11 @@ def test_pages_without_local_storage_work(service: FakeService, site: Site, cook
 
 
 def test_full_storage_loses_nothing_on_the_page(service: FakeService, site: Site) -> None:
-    site.add("/", ["page"], head="<script>Storage.prototype.setItem=()=>{throw new DOMException('full','QuotaExceededError')}</script>")
+    site.add(
+        "/",
+        ["page"],
+        head="<script>Storage.prototype.setItem=()=>{throw new DOMException('full','QuotaExceededError')}</script>",
+    )
     page = site.open()
     page.evaluate("engage.track('Kept in memory')")
     service.wait_event("Kept in memory")
@@ -209,7 +227,12 @@ def test_single_page_views_follow_the_address(service: FakeService, site: Site) 
     service.wait_event("page")
     page.evaluate("history.pushState({}, '', '/a?x=1'); document.title = 'A'")
     assert service.wait_event("page", 2)["context"]["page"] == {
-        "path": "/a", "url": service.site + "/a?x=1", "title": "A", "referrer": service.site + "/", "search": "?x=1"}
+        "path": "/a",
+        "url": service.site + "/a?x=1",
+        "title": "A",
+        "referrer": service.site + "/",
+        "search": "?x=1",
+    }
     page.evaluate("history.replaceState({}, '', '/a?x=1')")  # the same place
     page.evaluate("location.hash = 'section'")
     page.evaluate("location.hash = '#/route'")
@@ -259,7 +282,9 @@ def test_ready_is_told_early_and_late(site: Site) -> None:
 
 def test_an_error_of_the_page_stays_the_page_s(service: FakeService, site: Site) -> None:
     page = site.open()
-    page.evaluate("engage.on('message', () => { throw new Error('theirs') }); engage.on('message', () => window.second = true)")
+    page.evaluate(
+        "engage.on('message', () => { throw new Error('theirs') }); engage.on('message', () => window.second = true)"
+    )
     service.deliver(delivery_id="1", kind="chat", content={"text": "Hi"})
     page.wait_for_function("window.second")
     assert site.console == ["uncaught: theirs"] or "theirs" in site.console[0]

@@ -1,6 +1,7 @@
 """Nothing that a person or a trait can contain executes, and hostile pages do not break the snippet."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -36,6 +37,9 @@ PAYLOADS = [
     f"# <iframe srcdoc='<script>parent.pwned=1</script>'>\n> {CALL}",
     f"*a* __<a href=javascript:{CALL}>x</a>__",
     f"javascript:{CALL}",
+    f" \x01\tjavascript:{CALL}",
+    f"JavaScript:{CALL}",
+    f"vbscript:{CALL}",
     f"data:text/html,<script>{CALL}</script>",
     "{{constructor.constructor('window.pwned=1')()}}",
     f"</style><script>{CALL}</script>",
@@ -45,13 +49,25 @@ PAYLOADS = [
 
 
 def fields(payload: str) -> list[dict[str, Any]]:
-    reply = {"label": payload, "text": payload, "url": payload, "article": payload}
-    step = {"target": payload, "title": payload, "text": payload, "path": "*", "navigate": payload, "placement": payload}
+    address = payload if re.match(r"[\x00-\x20]*[a-z]+:", payload, re.IGNORECASE) else "#"  # a relative one is followed, rightly
+    reply = {"label": payload, "text": payload, "url": address, "article": payload}
+    step = {
+        "target": payload,
+        "title": payload,
+        "text": payload,
+        "path": "*",
+        "navigate": address,
+        "placement": payload,
+    }
     labels = {"next": payload, "close": payload, "__proto__": payload}
     return [
         {"kind": "chat", "content": {"text": payload, "replies": [reply], "labels": labels}, "locale": payload},
         {"kind": "article", "content": {"article": payload, "title": payload, "text": payload, "labels": labels}},
-        {"kind": "tour", "content": {"steps": [{**step, "target": "#create"}, step], "labels": labels}, "variant": payload},
+        {
+            "kind": "tour",
+            "content": {"steps": [{**step, "target": "#create"}, step], "labels": labels},
+            "variant": payload,
+        },
     ]
 
 
@@ -72,19 +88,25 @@ def test_payloads_in_every_field_of_every_kind_execute_nothing(service: FakeServ
         service.articles[payload] = {"id": payload, "locale": payload, "title": payload, "body": payload}
         for delivery in fields(payload):
             page.evaluate("d => engage.show(d)", delivery)
-        page.wait_for_function("document.querySelector('[data-engage]')?.shadowRoot.querySelectorAll('.chat .theirs, .suggestion').length === 2")
+        page.wait_for_function(
+            "document.querySelector('[data-engage]')?.shadowRoot.querySelectorAll('.chat .theirs, .suggestion').length === 2"
+        )
         page.evaluate("document.querySelector('[data-engage]').shadowRoot.querySelector('.suggestion .main').click()")
-        page.wait_for_function("document.querySelector('[data-engage]').shadowRoot.querySelector('.panel h1').textContent")
+        page.wait_for_function(
+            "document.querySelector('[data-engage]').shadowRoot.querySelector('.panel h1')?.textContent"
+        )
         assert unsafe(page) == [], payload
-        page.evaluate("document.querySelector('[data-engage]').shadowRoot.querySelector('.chat .choices button').click()")
-        page.evaluate("document.querySelectorAll('[data-engage]').forEach(host => host.shadowRoot.querySelectorAll('.close').forEach(node => node.click()))")
+        page.evaluate(
+            "document.querySelector('[data-engage]').shadowRoot.querySelector('.chat .choices button').click()"
+        )
+        page.evaluate(
+            "document.querySelectorAll('[data-engage]').forEach(host => host.shadowRoot.querySelectorAll('.close').forEach(node => node.click()))"
+        )
         page.wait_for_function("document.querySelector('[data-engage]')?.shadowRoot.querySelector('.tour .main')")
         assert unsafe(page) == [], payload
         page.evaluate("document.querySelector('[data-engage]').shadowRoot.querySelector('.tour .main').click()")
         page.evaluate("engage.reset()")
         assert page.evaluate("window.pwned") is None, (number, payload)
-        if page.url != service.site + "/":  # `navigate` went to a harmless address
-            page = site.open("/", page)
 
 
 def test_traits_and_properties_are_only_data(service: FakeService, site: Site) -> None:
@@ -99,7 +121,7 @@ def test_traits_and_properties_are_only_data(service: FakeService, site: Site) -
 def test_it_works_under_a_strict_content_security_policy(service: FakeService, site: Site) -> None:
     service.headers = {
         "content-security-policy": f"default-src 'self'; script-src 'self' {service.host} 'nonce-n'; connect-src {service.host}; "
-        "style-src 'self'; require-trusted-types-for 'script'"
+        "style-src 'self'; img-src data:; require-trusted-types-for 'script'"
     }
     service.articles["a"] = {"id": "a", "locale": "en", "title": "A", "body": "- *b*"}
     site.add("/", ["page"])
@@ -112,7 +134,8 @@ def test_it_works_under_a_strict_content_security_policy(service: FakeService, s
         service.deliver(**delivery)
     expect(page.locator(".chat li")).to_have_text("Hi")
     page.get_by_role("button", name="Read").click()
-    expect(page.get_by_role("dialog", name="A").locator("em")).to_have_text("b")
+    expect(page.get_by_role("dialog", name="A", exact=True).locator("em")).to_have_text("b")
+    page.get_by_role("dialog", name="A", exact=True).get_by_role("button", name="Close").click()
     page.locator(".chat .close").click()
     service.deliver(delivery_id="t", kind="tour", content={"steps": [{"target": "#create", "title": "T"}]})
     expect(page.get_by_role("dialog", name="T")).to_be_visible()

@@ -46,14 +46,15 @@ def test_the_element_is_lit_and_stays_usable(service: FakeService, site: Site, t
     page = site.open()
     service.deliver(**tour_delivery())
     expect(dialog(page, "Create a project")).to_be_visible()
-    page.evaluate("window.clicks = 0; document.querySelector('#create').onclick = () => clicks++")
+    page.evaluate("window.clicks = 0; document.querySelector('#create').onclick = () => clicks++; 0")
     page.locator("#create").click()
     assert page.evaluate("clicks") == 1
     page.evaluate("document.querySelector('header').style.marginTop = '200px'")
     page.wait_for_timeout(400)
     light = page.locator(".light").bounding_box()
     target = page.locator("#create").bounding_box()
-    assert light and target
+    assert light
+    assert target
     assert light["x"] == pytest.approx(target["x"] - 6, abs=1)
     assert light["y"] == pytest.approx(target["y"] - 6, abs=1)
     assert light["height"] == pytest.approx(target["height"] + 12, abs=1)
@@ -106,7 +107,9 @@ def test_it_waits_for_the_next_element(service: FakeService, site: Site) -> None
     assert service.calls == [("claim", "t")]
 
 
-def test_an_element_drawn_anew_is_found_again_and_a_lost_one_waited_for(service: FakeService, site: Site, tour_delivery: Any) -> None:
+def test_an_element_drawn_anew_is_found_again_and_a_lost_one_waited_for(
+    service: FakeService, site: Site, tour_delivery: Any
+) -> None:
     page = site.open()
     service.deliver(**tour_delivery())
     expect(dialog(page, "Create a project")).to_be_visible()
@@ -173,7 +176,11 @@ def test_a_single_page_app_changes_pages_under_it(service: FakeService, site: Si
 
 
 def test_it_comes_into_view(service: FakeService, site: Site) -> None:
-    site.add("/", ["page"], body="<div style='height:3000px'></div><button id='low'>Low</button><div style='height:900px'></div>")
+    site.add(
+        "/",
+        ["page"],
+        body="<div style='height:3000px'></div><button id='low'>Low</button><div style='height:900px'></div>",
+    )
     page = site.open()
     service.deliver(delivery_id="t", kind="tour", content={"steps": [{"target": "#low", "title": "Down here"}]})
     expect(page.locator("#low")).to_be_in_viewport()

@@ -17,9 +17,8 @@ export interface Outbox {
   waiting(bytes: number, count: number): string[];
   /** Takes over what closed pages left; their events are older and go first. */
   adopt(): void;
-  save(): void;
-  /** The page is going away: the next one may take over at once. */
-  leave(): void;
+  /** The page is going away, and the next one may take over at once; or it has come back. */
+  leave(leaving: boolean): void;
   erase(): void;
 }
 
@@ -35,10 +34,11 @@ export function createOutbox(store: Store): Outbox {
   let events: string[] = [];
   let full = false;
   let adding = false;
+  let gone = false;
 
-  function save(writtenAt = Date.now()): boolean {
+  function save(): boolean {
     const all = taken.concat(events);
-    if (all.length) return store.set(key, writtenAt + "\n" + all.join("\n"));
+    if (all.length) return store.set(key, (gone ? 0 : Date.now()) + "\n" + all.join("\n"));
     store.remove(key);
     return true;
   }
@@ -86,8 +86,10 @@ export function createOutbox(store: Store): Outbox {
       bound();
       if (save()) orphans.forEach((orphan) => store.remove(orphan));
     },
-    save,
-    leave: () => save(0),
+    leave(leaving) {
+      gone = leaving;
+      save();
+    },
     erase() {
       taken = events = [];
       store.remove(key);

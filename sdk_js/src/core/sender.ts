@@ -32,6 +32,7 @@ export function createSender(options: Options, outbox: Outbox): Sender {
   let notBefore = 0;
 
   function wake(): void {
+    if (left) leave(); // called on the way out
     if (busy || scheduled || stopped) return;
     scheduled = true;
     const wait = notBefore - Date.now();
@@ -91,7 +92,7 @@ export function createSender(options: Options, outbox: Outbox): Sender {
   }
   function leave(): void {
     left = true;
-    outbox.leave();
+    outbox.leave(left);
     // One batch is all a beacon may carry. It is not settled: nobody hears how it fared, and the next page sends again
     // what is still stored.
     const batch = outbox.waiting(BATCH_BYTES, BATCH_EVENTS);
@@ -100,7 +101,7 @@ export function createSender(options: Options, outbox: Outbox): Sender {
   function come(): void {
     if (!left) return;
     left = false;
-    outbox.save();
+    outbox.leave(left);
     wake();
   }
   function adopt(): void {
