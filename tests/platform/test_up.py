@@ -142,3 +142,18 @@ def test_stdout_is_the_greeting_alone(service, write_documents):
     one.wait_ready()
     one.process.send_signal(signal.SIGTERM)
     assert one.process.stdout.read() == ""
+
+
+@pytest.mark.parametrize("name", ["with space", "データ", "long" * 30])
+def test_any_data_folder_will_do(service, tmp_path, name):
+    one = service(data_dir=tmp_path / name)
+    assert set(one.pids) == set(CHILDREN)
+    assert (tmp_path / name / "valkey-log" / "appendonlydir").is_dir()
+    assert '"process": "work"' not in one.log, "RQ could not read the address of its server"
+
+
+def test_a_socket_folder_that_is_not_ours_alone_is_refused(tmp_path, free_port):
+    (tmp_path / f"engage-{os.getuid()}").mkdir(mode=0o755)
+    refused = up("--data", str(tmp_path / "a b"), "--port", str(free_port), TMPDIR=str(tmp_path))
+    assert refused.returncode == 2
+    assert "to be a folder of this user alone" in refused.stderr
