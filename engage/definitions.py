@@ -230,20 +230,25 @@ class Watcher:
 
     async def refresh(self) -> None:
         """Reads the folder once and publishes what can go live, as soon as the stores take it."""
+        said = ""
         while True:
             try:
-                loaded = await asyncio.to_thread(load_folder, self._folder, self._last_good, self._known)
-                if not self._folder.is_dir():
-                    return  # taken away as a whole while it was read: no reason to take everything off people's screens
-                self._report(loaded)
-                version = await self._publish(loaded.definitions)
+                await self._refresh()
+                return
             except Exception as error:
-                log.warning("definitions not published, trying again", error=str(error))
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
-            self._last_good = loaded.definitions
-            self._say(version, loaded.definitions)
-            return
+                if (text := str(error)) != said:
+                    log.warning("definitions not published, trying again", error=text)
+                said = text
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _refresh(self) -> None:
+        loaded = await asyncio.to_thread(load_folder, self._folder, self._last_good, self._known)
+        if not self._folder.is_dir():
+            return  # taken away as a whole while it was read: no reason to take everything off people's screens
+        self._report(loaded)
+        version = await self._publish(loaded.definitions)
+        self._last_good = loaded.definitions
+        self._say(version, loaded.definitions)
 
     def _say(self, version: int, found: Definitions) -> None:
         self.settled.set()

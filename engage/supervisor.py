@@ -40,6 +40,7 @@ class Child:
         prepare: Callable[[], object] | None = None,
         orphaned: signal.Signals = signal.SIGKILL,
         log_file: Path | None = None,
+        ready_seconds: float = READY_SECONDS,
     ) -> None:
         self.name = name
         self._command = command
@@ -48,6 +49,7 @@ class Child:
         self._prepare = prepare
         self._orphaned = orphaned
         self._log_file = log_file
+        self._ready_seconds = ready_seconds
         self._process: asyncio.subprocess.Process | None = None
         self._watching: asyncio.Task[None] | None = None
         self.stopping = False
@@ -114,12 +116,12 @@ class Child:
         if self._ready is None:
             return
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + READY_SECONDS
+        deadline = loop.time() + self._ready_seconds
         while not await self._ready():
             if process.returncode is not None:
                 raise StartError(f"{self.name} did not start: {self._how(process.returncode)}")
             if loop.time() > deadline:
-                raise StartError(f"{self.name} was not ready after {READY_SECONDS:g} s{self._last_words()}")
+                raise StartError(f"{self.name} was not ready after {self._ready_seconds:g} s{self._last_words()}")
             await asyncio.sleep(ASK_SECONDS)
 
     async def _watch(self, process: asyncio.subprocess.Process) -> None:

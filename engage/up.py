@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import signal
 import socket
 import sys
@@ -23,10 +24,11 @@ from engage.projects import FIRST, Project, load_projects
 from engage.publishing import keep_versions, last_versions, publish
 from engage.settings import Settings, environment_of
 from engage.store import connect
-from engage.supervisor import Child, StartError, Supervisor
+from engage.supervisor import READY_SECONDS, Child, StartError, Supervisor
 from rules import Definitions
 
 PORT_SECONDS: Final = 1.0
+SETTLE_SECONDS: Final = 10.0
 log = get_logger("engage.up")
 
 
@@ -71,8 +73,10 @@ class _Up:
             await self._watch(settings.rules_dir)
         python = [sys.executable, "-m"]
         answers = partial(asyncio.to_thread, _is_answering, _local(settings.host), settings.port)
+        # A server of somebody else's may take its time; until it is there, `serve` answers 429.
+        patience = READY_SECONDS if settings.embedded_log else math.inf
         await self._supervisor.start(
-            Child("serve", [*python, "engage.serve"], self._environment, answers),
+            Child("serve", [*python, "engage.serve"], self._environment, answers, ready_seconds=patience),
             Child("decide", [*python, "worker", "decide"], self._environment),
             Child("work", [*python, "worker", "work"], self._environment),
         )
@@ -119,7 +123,10 @@ class _Up:
 
         watcher = Watcher(folder, make_live, last_good)
         self._tasks.append(asyncio.create_task(watcher.run()))
-        await watcher.settled.wait()
+        try:
+            await asyncio.wait_for(watcher.settled.wait(), SETTLE_SECONDS)
+        except TimeoutError:
+            log.warning("the rules are not live yet, starting all the same", folder=str(folder))
 
 
 def _make_live(engine: Engine, client: object, found: Definitions) -> int:

@@ -9,6 +9,7 @@ import sys
 import httpx
 import psutil
 import pytest
+import redis
 
 from engage import valkey
 from engage.settings import load_settings
@@ -157,3 +158,33 @@ def test_a_socket_folder_that_is_not_ours_alone_is_refused(tmp_path, free_port):
     refused = up("--data", str(tmp_path / "a b"), "--port", str(free_port), TMPDIR=str(tmp_path))
     assert refused.returncode == 2
     assert "to be a folder of this user alone" in refused.stderr
+
+
+def test_with_a_server_of_its_own_only_what_is_missing_is_embedded(service, empty_store, write_documents):
+    one = service(rules=write_documents(HELLO), env={"ENGAGE_REDIS_URL": empty_store})
+    assert set(one.pids) == {"serve", "decide", "work"}
+    with redis.Redis.from_url(empty_store) as client:
+        assert client.get("{default}:rulebook") == b"1"
+
+
+def test_a_server_that_is_away_is_waited_for_and_clients_are_told_to_wait(tmp_path, free_port, valkey_url):
+    link = tmp_path / "store.sock"  # becomes the server's socket later
+    environment = {**os.environ, "ENGAGE_REDIS_URL": f"unix://{link}", "ENGAGE_WRITE_KEY": "wk"}
+    command = [sys.executable, "-m", "engage", "up", "--data", str(tmp_path / "data"), "--port", str(free_port)]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
+    url = f"http://127.0.0.1:{free_port}"
+
+    def track():
+        try:
+            return httpx.post(f"{url}/v1/track", auth=("wk", ""), json={"event": "Tried", "userId": "u1"})
+        except httpx.ConnectError:
+            return None
+
+    refused = until(track, what="the service answers")
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+    link.symlink_to(valkey_url.removeprefix("unix://"))
+    until(lambda: track().status_code == 200, what="the store is found")
+    assert any("is ready" in line for line in process.stdout)
+    process.terminate()
+    process.communicate(timeout=30)
