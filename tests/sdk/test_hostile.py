@@ -49,7 +49,9 @@ PAYLOADS = [
 
 
 def fields(payload: str) -> list[dict[str, Any]]:
-    address = payload if re.match(r"[\x00-\x20]*[a-z]+:", payload, re.IGNORECASE) else "#"  # a relative one is followed, rightly
+    address = (
+        payload if re.match(r"[\x00-\x20]*[a-z]+:", payload, re.IGNORECASE) else "#"
+    )  # a relative one is followed, rightly
     reply = {"label": payload, "text": payload, "url": address, "article": payload}
     step = {
         "target": payload,

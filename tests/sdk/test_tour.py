@@ -37,6 +37,7 @@ def test_next_back_done(service: FakeService, site: Site, tour_delivery: Any) ->
     service.wait_event("Message Completed")
     viewed = [event["properties"]["step"] for event in service.events if event.get("event") == "Tour Step Viewed"]
     assert viewed == [1, 2, 1, 2, 3]
+    assert service.names()[:3] == ["page", "Message Shown", "Tour Step Viewed"]
     assert service.names().count("Message Shown") == 1
     assert page.evaluate("Object.keys(localStorage).filter(key => key.includes('tour.'))") == []
     assert site.complaints() == []

@@ -168,6 +168,7 @@ export function createStage(core: Core): Stage {
       delivery,
       step: entry.step,
       report(event, properties) {
+        announce(); // it comes before what was done with it
         const all = { ...about, step: entry.step + 1, ...properties };
         if (id) core.track(event, all);
         const name = EVENTS[event];
@@ -192,6 +193,12 @@ export function createStage(core: Core): Stage {
         free(place, entry);
       },
     };
+    function announce(): void {
+      if (entry.shown) return;
+      entry.shown = true;
+      remember();
+      scene.report("Message Shown");
+    }
     try {
       if (id && !entry.done) memory?.alone(id, abort.signal, (done) => (entry.done = done));
       remember();
@@ -205,10 +212,7 @@ export function createStage(core: Core): Stage {
       core.emit("error", error);
       return free(place, entry);
     }
-    if (entry.shown) return;
-    entry.shown = true;
-    remember();
-    scene.report("Message Shown");
+    announce();
   }
 
   /** What was under way when the last page went away; of several tabs one goes on. */
