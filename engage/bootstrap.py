@@ -74,7 +74,7 @@ def _packages(name: str, lock: str, satisfied_by: str = "") -> None:
     _virtual_environment()
     _say(f"installing Python packages ({lock})")
     pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
-    _run([*pip, "-r", str(ROOT / lock)])
+    _run([*pip, "-r", str(ROOT / lock)], quiet=True)
     # Editable: the tree is the program. Its build tool comes from the registry, like every other package.
     _run([*pip, "--no-deps", "-e", str(ROOT)], quiet=True)
     _stamp(name, made_for)
@@ -141,7 +141,7 @@ def _npm() -> tuple[str, dict[str, str]]:
     if not _node_is_good(environment["PATH"]):
         _virtual_environment()
         _say(f"no Node.js ≥ {OLDEST_NODE} with npm here: installing one into .venv ({NODE_PACKAGE})")
-        _run([str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", NODE_PACKAGE])
+        _run([str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", NODE_PACKAGE], quiet=True)
         if not _node_is_good(environment["PATH"]):
             raise Missing(
                 f"expected {NODE_PACKAGE} to bring node and npm\n  → install Node.js ≥ {OLDEST_NODE} yourself"
