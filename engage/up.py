@@ -17,7 +17,6 @@ from sqlalchemy import Engine
 
 from engage import valkey
 from engage.database import open_database
-from engage.definitions import Watcher
 from engage.errors import ConfigurationError
 from engage.logs import get_logger
 from engage.projects import FIRST, Project, load_projects
@@ -25,6 +24,7 @@ from engage.publishing import keep_versions, last_versions, publish
 from engage.settings import Settings, environment_of
 from engage.store import connect
 from engage.supervisor import READY_SECONDS, Child, StartError, Supervisor
+from engage.watcher import Watcher
 from rules import Definitions
 
 PORT_SECONDS: Final = 1.0

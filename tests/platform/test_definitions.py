@@ -12,9 +12,10 @@ import structlog
 
 from engage import keys
 from engage.database import open_database
-from engage.definitions import Watcher, load_folder
+from engage.definitions import load_folder
 from engage.publishing import SNAPSHOTS_KEPT, keep_versions, last_versions, publish
 from engage.settings import load_settings
+from engage.watcher import Watcher
 from rules import Definitions, Segment
 from tests.conftest import until
 
