@@ -2,6 +2,7 @@
 
 import mimetypes
 from collections.abc import Mapping
+from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ class SdkFiles:
     def __init__(self, built: Path = BUILT) -> None:
         found = built.iterdir() if built.is_dir() else ()
         self._files = {path.name: path.read_bytes() for path in found if path.is_file()}
+        self._tags = {name: f'W/"{blake2b(data, digest_size=8).hexdigest()}"' for name, data in self._files.items()}
 
     def response(self, name: str, headers: Mapping[str, str]) -> Response:
         """The file in the best encoding the client takes. Raises NotFound."""
@@ -32,12 +34,15 @@ class SdkFiles:
             "content-type": _TYPES.get(Path(name).suffix)
             or mimetypes.guess_type(name)[0]
             or "application/octet-stream",
-            # The loader keeps its name over releases, so it is asked for again; a hashed name never changes its content.
-            "cache-control": "public, max-age=300" if name == LOADER else "public, max-age=31536000, immutable",
+            # The loader keeps its name over releases and names the parts: an old one would ask for parts that are gone.
+            "cache-control": "public, no-cache" if name == LOADER else "public, max-age=31536000, immutable",
+            "etag": self._tags[name],
             "vary": "accept-encoding",
             "access-control-allow-origin": "*",
             "x-content-type-options": "nosniff",
         }
+        if self._tags[name] in headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=reply)
         for encoding, suffix in _ENCODINGS:
             if encoding in accepted and name + suffix in self._files:
                 return Response(self._files[name + suffix], headers={**reply, "content-encoding": encoding})

@@ -1,0 +1,117 @@
+"""Real processes for a measure: Valkeys, API processes, the yardstick; all on 127.0.0.1, all ended by their own handle."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from engage import valkey
+from engage.settings import Settings, load_settings
+
+WRITE_KEY, SECRET_KEY = "wk_bench", "sk_bench"
+START_SECONDS = 30.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(ask: Callable[[], object], what: str, seconds: float = START_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not ask():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {seconds:g} s: {what}")
+        time.sleep(0.02)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=2) as reply:
+            return bool(reply.status == 200)
+    except (URLError, OSError):
+        return False
+
+
+@contextlib.contextmanager
+def process(*command: str, environment: dict[str, str] | None = None) -> Iterator["subprocess.Popen[bytes]"]:
+    child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        yield child
+    finally:
+        child.terminate()
+        try:
+            child.wait(20)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+@contextlib.contextmanager
+def store(settings: Settings, name: str = "log", durable: bool = True) -> Iterator[str]:
+    """An embedded Valkey; without `durable` it writes nothing to disk. Yields its URL."""
+    valkey.prepare(settings, name)
+    command = valkey.command(settings, name)
+    if not durable:
+        command += ["--appendonly", "no"]
+    url = settings.redis_url if name == "log" else settings.queue_url
+    with process(*command):
+        wait_for(lambda: valkey.is_ready(url), "Valkey answers")
+        yield url
+
+
+def settings_in(folder: Path, **given: str) -> Settings:
+    return load_settings(
+        {"ENGAGE_DATA_DIR": str(folder), "ENGAGE_WRITE_KEY": WRITE_KEY, "ENGAGE_SECRET_KEY": SECRET_KEY, **given}
+    )
+
+
+def environment(folder: Path, port: int) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ENGAGE_")}
+    return kept | {
+        "ENGAGE_DATA_DIR": str(folder),
+        "ENGAGE_PORT": str(port),
+        "ENGAGE_WRITE_KEY": WRITE_KEY,
+        "ENGAGE_SECRET_KEY": SECRET_KEY,
+        "ENGAGE_LOG_LEVEL": "warning",
+    }
+
+
+@contextlib.contextmanager
+def api(folder: Path) -> Iterator[tuple[int, int]]:
+    """One API process on the store in `folder`; yields its port and process id."""
+    port = free_port()
+    with process(sys.executable, "-m", "engage.serve", environment=environment(folder, port)) as child:
+        wait_for(lambda: answers(f"http://127.0.0.1:{port}/readyz"), "the API is ready")
+        yield port, child.pid
+
+
+@contextlib.contextmanager
+def yardstick() -> Iterator[int]:
+    port = free_port()
+    with process(sys.executable, "-m", "loadtests.yardstick", str(port)):
+        wait_for(lambda: _listens(port), "the yardstick listens")
+        yield port
+
+
+@contextlib.contextmanager
+def product(folder: Path, rules: Path) -> Iterator[str]:
+    """The whole product by `engage up`; yields its address once a rulebook is in force."""
+    port = free_port()
+    command = (sys.executable, "-m", "engage", "up", "--port", str(port), "--rules", str(rules))
+    with process(*command, environment=environment(folder, port)):
+        url = f"http://127.0.0.1:{port}"
+        wait_for(lambda: answers(f"{url}/readyz"), "the product is ready", 90)
+        yield url
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,82 @@
+"""Events as the snippet sends them, and a realistic mix of rules."""
+
+import json
+import random
+from typing import Any
+
+from loadtests.processes import WRITE_KEY
+from rules import Definitions, Event, Message, Rule
+
+PATHS = [f"/page-{number}" for number in range(200)]
+NAMES = [f"Feature {number} Used" for number in range(200)]
+PLANS = ("free", "trial", "team", "company")
+
+
+def wire_event(user: int) -> dict[str, Any]:
+    """A track call with everything the snippet adds."""
+    return {
+        "type": "track",
+        "event": "Export Failed",
+        "userId": f"user-{user}",
+        "anonymousId": f"0b2c9a54-7d1f-4a52-9a9e-{user:012d}",
+        "messageId": f"6c1f0f9e-2f64-4e0b-8f39-{user:012d}",
+        "timestamp": "2026-11-23T12:00:00.000Z",
+        "properties": {"format": "csv", "rows": 48210, "reason": "too large"},
+        "context": {"page": {"path": "/dashboard", "title": "Dashboard"}, "locale": "ja-JP", "timezone": "Asia/Tokyo"},
+    }
+
+
+def single_body(user: int) -> bytes:
+    return json.dumps({**wire_event(user), "writeKey": WRITE_KEY}, separators=(",", ":")).encode()
+
+
+def batch_body(first: int, size: int) -> bytes:
+    events = [wire_event(first + number) for number in range(size)]
+    body = {"batch": events, "sentAt": "2026-11-23T12:00:00.500Z", "writeKey": WRITE_KEY}
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def definitions(number: int) -> Definitions:
+    """`number` rules: half of them about pages, the others about features used, failures and plans."""
+    dice = random.Random(7)
+    found = Definitions([], [Message(id="m", kind="banner", content={"en": {"text": "Hello"}})], [], [])
+    for index in range(number):
+        path, name, plan = f"/page-{index}", f"Feature {index} Used", dice.choice(PLANS)
+        on_page = {"==": [{"var": "page.path"}, path]}
+        twice = {">=": [{"count": ["page", {"within": "7d", "where": on_page}]}, 2]}
+        mix: tuple[dict[str, Any], ...] = (
+            {"trigger": "page", "condition": {"and": [on_page, twice, {"!": {"did": ["Plan Purchased"]}}]}},
+            {
+                "trigger": "page",
+                "condition": {"and": [on_page, {"in": [{"var": "user.traits.plan"}, [plan, "trial"]]}]},
+            },
+            {"trigger": name, "condition": {"==": [{"count": [name]}, 3]}},
+            {"trigger": name, "condition": {">=": [{"count": [name, {"within": "1h"}]}, 5]}, "delay": "20s"},
+        )
+        document = mix[index % len(mix)]
+        found.rules.append(Rule(id=f"rule-{index}", message="m", priority=index % 100, **document))
+    return found
+
+
+def events(number: int, people: int = 500) -> list[Event]:
+    """A day's mix: mostly page views, some features, some identifies; spread over `people`."""
+    dice = random.Random(11)
+    found = []
+    for index in range(number):
+        user = dice.randrange(people)
+        kind = dice.choices(("page", "track", "identify"), (60, 35, 5))[0]
+        name = dice.choice(NAMES) if kind == "track" else kind
+        found.append(
+            Event(
+                type=kind,
+                name=name,
+                message_id=f"m{index}",
+                timestamp=1_800_000_000_000 + index * 50,
+                person=f"u:user-{user}",
+                user_id=f"user-{user}",
+                traits={"plan": dice.choice(PLANS), "seats": 4} if kind == "identify" else {},
+                properties={"format": "csv", "rows": 120} if kind == "track" else {},
+                context={"page": {"path": dice.choice(PATHS)}, "locale": "ja-JP"},
+            )
+        )
+    return found
