@@ -31,7 +31,7 @@ from engage.public import Door, Public, engage_error, json_response
 from engage.sdk import SdkFiles
 from engage.settings import Settings
 from engage.shards import fixed_shards
-from engage.store import STORE_ERRORS, connect_async, connect_subscriber
+from engage.store import STORE_ERRORS, Appender, connect_async, connect_subscriber
 from engage.stream import Hub
 
 GRACE_SECONDS: Final = 5
@@ -62,8 +62,8 @@ class Service:
         self._client = connect_async(settings.redis_url)
         self._subscriber = connect_subscriber(settings.redis_url)
         self._metrics = Metrics()
-        self._commit_client = connect_async(settings.redis_url)
-        commit = GroupCommit(self._commit_client, self._metrics.observe_commit)
+        self._appender = Appender(settings.redis_url)
+        commit = GroupCommit(self._appender.append, self._metrics.observe_commit)
         access = Access(projects)
         self.hub = Hub(self._subscriber, self._client, [p.id for p in projects], settings.shards)
         self._metrics.streams.set_function(lambda: self.hub.count)
@@ -97,7 +97,7 @@ class Service:
         yield
         checking.cancel()
         await self.hub.close()
-        for client in (self._client, self._subscriber, self._commit_client):
+        for client in (self._client, self._subscriber, self._appender):
             await client.aclose()
 
     async def _check_shards(self) -> None:

@@ -5,22 +5,24 @@ an idle service adds no wait. With `appendfsync always` the store replies only a
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from engage.errors import Overloaded, StoreUnavailable
 from engage.store import STORE_ERRORS
 from engage.wire import LogRecord, encode_records
 
+Append = Callable[[Sequence[tuple[str, bytes]]], Awaitable[None]]
 MAX_WAITING: Final = 50_000
 ENTRY_EVENTS: Final = 500  # one log entry holds at most this many events: the unit in which a decider commits
 
 
 class GroupCommit:
-    """Appends records to the shards' logs. `client` is an asyncio Redis client."""
+    """Appends records to the shards' logs. `append` writes entries and returns when they are on disk, as
+    `engage.store.Appender.append` does."""
 
-    def __init__(self, client: Any, observe: Callable[[int, float], None] = lambda events, seconds: None) -> None:
-        self._client = client
+    def __init__(self, append: Append, observe: Callable[[int, float], None] = lambda events, seconds: None) -> None:
+        self._append = append
         self._observe = observe
         self._waiting: dict[str, list[LogRecord]] = {}
         self._count = 0
@@ -72,11 +74,13 @@ class GroupCommit:
             self._running = None
 
     async def _write(self, waiting: dict[str, list[LogRecord]]) -> None:
-        pipeline = self._client.pipeline(transaction=False)
-        for log, records in waiting.items():
-            for start in range(0, len(records), ENTRY_EVENTS):
-                pipeline.execute_command("XADD", log, "*", "e", encode_records(records[start : start + ENTRY_EVENTS]))
-        await pipeline.execute()
+        await self._append(
+            [
+                (log, encode_records(records[start : start + ENTRY_EVENTS]))
+                for log, records in waiting.items()
+                for start in range(0, len(records), ENTRY_EVENTS)
+            ]
+        )
 
 
 def _answer(callers: list[asyncio.Future[None]], failure: Exception | None) -> None:

@@ -98,7 +98,7 @@ def repair(body: bytes) -> bytes:
 
 def too_deep(body: bytes) -> bool:
     """Whether a JSON text nests deeper than MAX_DEPTH. Counting brackets settles nearly all bodies at once."""
-    if body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
+    if body.count(b"{") + (body.count(b"[") if b"[" in body else 0) <= MAX_DEPTH:
         return False
     depth = 0
     for char in _STRING.sub(b"", body):
@@ -139,9 +139,12 @@ def event_time(original: str | float | None, sent_at: int | None, received_at: i
 
 def _identifier(value: Id, field: str) -> str | None:
     """An id as text; numbers are written out, the empty string is none."""
-    if not value and value != 0:
+    if isinstance(value, str):
+        if not value:
+            return None
+    elif value is None:
         return None
-    if not isinstance(value, str):
+    else:
         value = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
     if len(value) > MAX_ID:
         raise InvalidEvent(f"at most {MAX_ID} characters", str(len(value)), field=f"$.{field}")
@@ -174,11 +177,9 @@ def to_record(
     Raises InvalidEvent with the field, what was expected and what came.
     """
     kind = _check_call(event, kind or event.type)
-    person = _identifier(event.userId, "userId")
-    anonymous = _identifier(event.anonymousId, "anonymousId")
-    if person is not None:
-        person = "u:" + person
-    elif anonymous is not None:
+    if (user := _identifier(event.userId, "userId")) is not None:
+        person = "u:" + user
+    elif (anonymous := _identifier(event.anonymousId, "anonymousId")) is not None:
         person = "a:" + anonymous
     else:
         raise InvalidEvent("a userId or an anonymousId", "neither", field="$.userId")
