@@ -1,77 +1,123 @@
-/** The side panel: asks this app's backend (which asks Engage with the secret key) what was decided, and shows it. */
-import { language, say } from "./texts.js";
+/** The Engage panel: follows, live, what Engage makes of the person at this browser. The data come through Kanso's
+ * backend, which asks Engage with the secret key. What was seen already is kept for the next page, so nothing flickers. */
+import { createFeed } from "./panel_feed.js";
+import { $, language, say, texts, user } from "./words.js";
 
-const KEPT = 40;
-const $ = (selector) => document.querySelector(selector);
+const KEPT = 80; // records
+const OPEN = "engage-panel.open";
+const JOURNEYS = () => [...document.querySelectorAll("#panel-journeys li")];
 
-function line(tag, className, text) {
-  return Object.assign(document.createElement(tag), { className, textContent: text });
+export function startPanel() {
+  const panel = $("#engage-panel");
+  layOnTop(panel);
+  openAndClose(panel);
+  const name = user?.traits.first_name;
+  $("#panel-who").textContent = name ? say("panel.user", { name }) : say("panel.visitor");
+  engage.push(["on", "ready", () => follow(user?.userId ?? engage.anonymousId)]);
 }
 
-function eventLine(record) {
-  const row = line("div", "event", "");
-  const { event } = record;
-  const name = line("span", "", event ? (say.events[event.name] ?? event.name) : say.events.timer);
-  if (event?.path) name.append(" ", line("code", "", event.path));
-  const time = line("time", "", new Date(record.at).toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit", second: "2-digit" }));
-  row.append(name, time);
-  return row;
+/** Into the browser's top layer: a tour darkens the page, and the panel beside it stays readable. */
+function layOnTop(panel) {
+  if (!panel.showPopover) return;
+  panel.popover = "manual";
+  panel.showPopover();
 }
 
-const LOOK = { matched: "good", delayed: "wait", waiting: "wait", cancelled: "bad", withdrawn: "bad", error: "bad" };
-
-function ruleLine(considered, delivery, names) {
-  const card = line("div", `rule ${LOOK[considered.outcome] ?? ""}`, "");
-  const said = delivery ? say.sent(say.kinds[delivery.kind] ?? delivery.kind) : say.outcomes[considered.outcome] ?? considered.outcome;
-  const detail = considered.detail && !delivery ? ` · ${considered.detail}` : "";
-  card.append(line("b", "", names[considered.rule_id] ?? considered.rule_id), line("span", "result", said + detail));
-  return card;
+function openAndClose(panel) {
+  const narrow = matchMedia("(width <= 900px)");
+  const button = $("#panel-toggle");
+  const show = (open) => {
+    panel.dataset.open = open ? "yes" : "no";
+    button.setAttribute("aria-expanded", String(open));
+  };
+  const wanted = () => !narrow.matches && localStorage.getItem(OPEN) !== "no";
+  button.onclick = () => {
+    const open = panel.dataset.open === "no";
+    if (!narrow.matches) localStorage.setItem(OPEN, open ? "yes" : "no");
+    show(open);
+  };
+  // The bar on a phone is one button.
+  panel.querySelector("header").addEventListener("click", ({ target }) => narrow.matches && !button.contains(target) && button.click());
+  narrow.onchange = () => show(wanted());
+  show(wanted());
 }
 
-function entry(record, names) {
-  const item = line("li", record.deliveries.length ? "woke decided" : record.considered.length ? "woke" : "", "");
-  item.append(eventLine(record));
-  for (const considered of record.considered) {
-    item.append(ruleLine(considered, considered.outcome === "matched" && record.deliveries.find((one) => one.rule_id === considered.rule_id), names));
+function follow(person) {
+  const memory = `engage-panel.${person}.${language}`;
+  const feed = createFeed($("#panel-feed"), { latest, delivered });
+  const kept = recall(memory);
+  let source;
+
+  if (kept.rules) feed.setRules(kept.rules);
+  for (const record of kept.records) feed.add(record, false);
+  empty();
+
+  function connect() {
+    if (source || document.visibilityState === "hidden") return;
+    source = new EventSource(`/backend/activity?${new URLSearchParams({ visitor: engage.anonymousId, after: kept.cursor })}`);
+    source.addEventListener("rules", ({ data }) => {
+      const { version, rules } = JSON.parse(data);
+      const changed = kept.version !== undefined && kept.version !== version;
+      Object.assign(kept, { rules: named(rules), version });
+      feed.setRules(kept.rules);
+      if (changed) feed.announce(say("panel.changed"), say("panel.changed_how", { version }));
+      keep();
+      online(true);
+    });
+    source.addEventListener("records", ({ data, lastEventId }) => {
+      const records = JSON.parse(data);
+      const first = !kept.cursor; // a person's past, all at once
+      for (const record of records) feed.add(record, !first);
+      kept.records = [...kept.records, ...records].slice(-KEPT);
+      kept.cursor = lastEventId;
+      empty();
+      keep();
+      online(true);
+    });
+    source.addEventListener("away", () => online(false));
+    source.onerror = () => online(false);
   }
-  const echo = record.event?.properties?.delivery_id; // what people do with a message comes back as an event
-  if (echo) item.className = "echo";
-  else if (!record.considered.length) item.append(line("p", "none", say.none));
-  return item;
+  function disconnect() {
+    source?.close();
+    source = undefined;
+  }
+  function keep() {
+    sessionStorage.setItem(memory, JSON.stringify(kept));
+  }
+  function empty() {
+    $("#panel-empty").hidden = kept.records.length > 0;
+  }
+  document.addEventListener("visibilitychange", () => (document.visibilityState === "hidden" ? disconnect() : connect()));
+  addEventListener("pagehide", disconnect);
+  connect();
 }
 
-/** The userId, or the visitor's anonymousId once the snippet has made one. */
-async function person(user) {
-  if (user) return user.userId;
-  while (!window.engage.anonymousId) await new Promise((resolve) => setTimeout(resolve, 100));
-  return window.engage.anonymousId;
-}
-
-async function follow(user) {
-  const id = await person(user);
-  let after = "";
-  for (;;) {
-    try {
-      const reply = await fetch(`/backend/activity?id=${encodeURIComponent(id)}&after=${after}&language=${language}`);
-      if (!reply.ok) throw new Error(String(reply.status));
-      const { records, cursor, names } = await reply.json();
-      after = cursor;
-      const list = $("#panel-list");
-      for (const record of records) list.prepend(entry(record, names));
-      while (list.children.length > KEPT) list.lastChild.remove();
-      $("#panel-empty").hidden = list.children.length > 0;
-      $(".pulse").classList.remove("off");
-    } catch {
-      $(".pulse").classList.add("off"); // Engage restarts, or the page is being left
-      await new Promise((resolve) => setTimeout(resolve, 1000));
-    }
+function recall(memory) {
+  const nothing = { records: [], cursor: "" };
+  try {
+    return JSON.parse(sessionStorage.getItem(memory)) ?? nothing;
+  } catch {
+    return nothing;
   }
 }
 
-export function startPanel(user) {
-  const toggle = $("#panel-toggle");
-  const narrow = matchMedia("(max-width: 980px)");
-  toggle.setAttribute("aria-expanded", String(!narrow.matches));
-  toggle.onclick = () => narrow.matches && toggle.setAttribute("aria-expanded", String(toggle.getAttribute("aria-expanded") !== "true"));
-  void follow(user);
+/** Rules by id, with their names and descriptions in the page's language where Kanso has them. */
+function named(rules) {
+  const inWords = (text, otherwise) => (text ? (texts[`rule:${text}`] ?? text) : otherwise);
+  return Object.fromEntries(rules.map(({ id, name, description }) => [id, { name: inWords(name, id), description: inWords(description, "") }]));
+}
+
+function online(is) {
+  const light = $("#panel-live");
+  light.classList.toggle("away", !is);
+  light.title = say(is ? "panel.live" : "panel.away");
+}
+
+/** On a phone the folded panel is one line: the last decision. */
+function latest(words) {
+  $("#panel-latest").textContent = words;
+}
+
+function delivered(ruleId) {
+  for (const item of JOURNEYS()) if (item.dataset.rule === ruleId) item.classList.add("done");
 }
