@@ -15,7 +15,7 @@ from engage.metrics import shard_stats
 from engage.people import deliveries_of, describe, events_of
 from engage.public import json_response
 from engage.rulebooks import read_definitions
-from engage.stream import Hub
+from engage.stream import Hub, is_entry
 from rules import Definitions, State, decode_state
 
 MAX_RECORDS: Final = 500
@@ -37,9 +37,9 @@ class Api:
         return [
             *(Route(f"/api/{kind}", self.definitions, methods=["GET"], name=kind) for kind in _KINDS),
             *(Route(f"/api/{kind}/{{id}}", self.definition, methods=["GET"], name=kind) for kind in _KINDS),
-            Route("/api/users/{id}", self.user, methods=["GET"]),
-            Route("/api/users/{id}/export", self.export, methods=["GET"]),
-            Route("/api/users/{id}/history", self.history, methods=["GET"]),
+            Route("/api/users/{id:path}/export", self.export, methods=["GET"]),
+            Route("/api/users/{id:path}/history", self.history, methods=["GET"]),
+            Route("/api/users/{id:path}", self.user, methods=["GET"]),  # last: an id may hold a slash
             Route("/api/stats", self.stats, methods=["GET"]),
         ]
 
@@ -117,7 +117,7 @@ class Api:
     ) -> tuple[list[dict[str, Any]], str]:
         """Records behind the cursor, oldest first; without a cursor the newest `limit`."""
         key = self._hub.keys(project, person).decisions
-        if after is not None and not _is_cursor(after):
+        if after is not None and not is_entry(after):
             raise InvalidRequest("a cursor of an earlier reply", after, field="after")
         start = "-" if after is None else f"({after}"
         records: list[dict[str, Any]] = []
@@ -131,11 +131,6 @@ class Api:
             if len(entries) < _READ:
                 break
         return records[-limit:], after or "0-0"
-
-
-def _is_cursor(text: str) -> bool:
-    ms, dash, sequence = text.partition("-")
-    return bool(dash) and ms.isdigit() and sequence.isdigit()
 
 
 def _number(request: Request, name: str, default: float, most: float) -> float:

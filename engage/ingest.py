@@ -173,7 +173,7 @@ def _headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[int | None, bytes 
 
 async def _read(receive: Receive, length: int | None, encoding: bytes | None) -> bytes:
     if length is not None and length > MAX_BATCH_BYTES:
-        raise PayloadTooLarge(f"a body of at most {MAX_BATCH_BYTES} bytes", str(length))
+        raise PayloadTooLarge(f"a body of at most {MAX_BATCH_BYTES} bytes", str(length), field="$")
     message = await receive()
     body: bytes = message.get("body", b"")
     if message.get("more_body"):
@@ -183,7 +183,7 @@ async def _read(receive: Receive, length: int | None, encoding: bytes | None) ->
             chunks.append(message.get("body", b""))
             size += len(chunks[-1])
             if size > MAX_BATCH_BYTES:
-                raise PayloadTooLarge(f"a body of at most {MAX_BATCH_BYTES} bytes", "more")
+                raise PayloadTooLarge(f"a body of at most {MAX_BATCH_BYTES} bytes", "more", field="$")
         body = b"".join(chunks)
     if message["type"] == "http.disconnect":
         raise InvalidEvent("a whole body", "a connection closed half-way", field="$")
@@ -199,7 +199,7 @@ def inflate(body: bytes, encoding: bytes) -> bytes:
     except zlib.error as error:
         raise InvalidEvent("a gzip body", str(error), field="$") from None
     if len(inflated) > MAX_BATCH_BYTES:
-        raise PayloadTooLarge(f"a body that inflates to at most {MAX_BATCH_BYTES} bytes", "more")
+        raise PayloadTooLarge(f"a body that inflates to at most {MAX_BATCH_BYTES} bytes", "more", field="$")
     if not inflater.eof:
         raise InvalidEvent("a whole gzip body", "a truncated one", field="$")
     return inflated
@@ -222,7 +222,7 @@ def _decode_envelope(body: bytes) -> WireBatch:
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidEvent.from_decoder(error) from None
     if len(batch.batch) > MAX_BATCH_EVENTS:
-        raise PayloadTooLarge(f"at most {MAX_BATCH_EVENTS} events in a batch", str(len(batch.batch)))
+        raise PayloadTooLarge(f"at most {MAX_BATCH_EVENTS} events in a batch", str(len(batch.batch)), field="$.batch")
     if len(memoryview(batch.context)) > MAX_EVENT_BYTES or too_deep(bytes(batch.context)):
         raise InvalidEvent(f"at most {MAX_EVENT_BYTES} bytes, {MAX_DEPTH} levels", "more", field="$.context")
     return batch

@@ -198,9 +198,12 @@ def parse_cursor(text: str | None, persons: tuple[str, ...]) -> dict[str, str | 
     parts = (text or "").split("~")
     if len(parts) != len(persons):
         parts = [""] * len(persons)
-    return {person: part if _is_entry(part) else None for person, part in zip(persons, parts, strict=True)}
+    return {person: part if is_entry(part) else None for person, part in zip(persons, parts, strict=True)}
 
 
-def _is_entry(text: str) -> bool:
+def is_entry(text: str) -> bool:
     ms, dash, sequence = text.partition("-")
-    return bool(dash) and ms.isascii() and ms.isdigit() and sequence.isascii() and sequence.isdigit()
+    digits = ms + sequence
+    return (
+        bool(dash and ms and sequence) and digits.isascii() and digits.isdigit() and max(len(ms), len(sequence)) <= 15
+    )

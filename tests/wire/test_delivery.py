@@ -1,0 +1,232 @@
+"""From a decision to the inbox and the stream: in order, once, in the person's language, for nobody else."""
+
+import hashlib
+import hmac
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+import redis
+
+from tests.conftest import until
+
+FIELDS = {"delivery_id", "rule_id", "message_id", "kind", "variant", "priority", "content", "show_on", "expires_at"}
+
+
+class Listener:
+    """An open stream, read in a thread: what came, as (id, data)."""
+
+    def __init__(self, wire, last=None, **query):
+        self.events: list[tuple[str, dict]] = []
+        self.opened = threading.Event()
+        self.ended = threading.Event()
+        self.headers: httpx.Headers | None = None
+        self._client = httpx.Client(base_url=wire.product.url, timeout=30)
+        self._query = {"writeKey": wire.key, **query}
+        self._last = {"last-event-id": last} if last else {}
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+        assert self.opened.wait(10)
+
+    def _read(self):
+        try:
+            with self._client.stream("GET", "/v1/stream", params=self._query, headers=self._last) as reply:
+                self.status, self.headers = reply.status_code, reply.headers
+                name = identifier = None
+                for line in reply.iter_lines():
+                    if line == ": connected":
+                        self.opened.set()
+                    elif line.startswith("event: "):
+                        name = line[7:]
+                    elif line.startswith("id: "):
+                        identifier = line[4:]
+                    elif line.startswith("data: "):
+                        assert name == "message"
+                        self.events.append((identifier, httpx.Response(200, text=line[6:]).json()))
+        except (httpx.HTTPError, httpx.StreamError, RuntimeError):
+            pass
+        self.ended.set()
+
+    def close(self):
+        self._client.close()
+
+    def wait(self, number):
+        return until(lambda: len(self.events) >= number and self.events, what=f"{number} events on the stream")
+
+
+@pytest.fixture
+def listen(wire):
+    made = []
+
+    def start(**query):
+        made.append(Listener(wire, **query))
+        return made[-1]
+
+    yield start
+    for listener in made:
+        listener.close()
+
+
+def test_a_delivery_comes_on_the_stream_and_lies_in_the_inbox_as_the_same_object(wire, person, listen):
+    stream = listen(userId=person)
+    assert stream.headers["content-type"].startswith("text/event-stream")
+    assert stream.headers["x-accel-buffering"] == "no"
+    wire.track(person, "Wake")
+    [(identifier, delivery)] = stream.wait(1)
+    assert identifier
+    assert set(delivery) == FIELDS
+    assert wire.inbox(person) == [delivery]
+    assert (delivery["rule_id"], delivery["kind"], delivery["content"]) == ("always", "banner", {"text": "Hello you"})
+
+
+def test_a_stream_goes_on_after_the_last_event_without_gap_or_double(wire, person, listen):
+    first = listen(userId=person)
+    wire.track(person, "Wake")
+    [(last, seen)] = first.wait(1)
+    first.close()
+    for _ in range(3):
+        wire.track(person, "Wake")
+    wire.wait_inbox(person, 4)
+    again = listen(userId=person, last=last)
+    wire.track(person, "Wake")
+    found = [delivery["delivery_id"] for _, delivery in again.wait(4)]
+    assert len(set(found)) == 4
+    assert seen["delivery_id"] not in found
+    assert found == [delivery["delivery_id"] for delivery in wire.inbox(person)[1:]]
+
+
+def test_a_stream_of_a_user_and_an_anonymous_visitor_hears_both_and_resumes_both(wire, person, listen):
+    anonymous = f"anonymous-{person}"
+    both = listen(userId=person, anonymousId=anonymous)
+    wire.track(person, "Wake")
+    assert wire.post("/v1/track", {"anonymousId": anonymous, "event": "Wake"}).status_code == 200
+    found = both.wait(2)
+    resumed = listen(userId=person, anonymousId=anonymous, last=found[0][0])
+    assert [delivery for _, delivery in resumed.wait(1)] == [found[1][1]]
+
+
+@pytest.mark.parametrize("last", ["garbage", "1-2-3", "~", "99999999999999999999-0", "\x00", "0-0~0-0~0-0"])
+def test_a_last_event_id_that_is_none_of_ours_starts_from_the_beginning_or_finds_nothing(wire, person, listen, last):
+    wire.track(person, "Wake")
+    wire.wait_inbox(person)
+    reply = wire.http.get("/readyz")
+    listen(userId=person, last=last.replace("\x00", "0"))
+    assert reply.status_code == 200
+
+
+def test_exactly_one_of_many_callers_claims_and_a_release_gives_it_back(wire, person, listen):
+    stream = listen(userId=person)
+    wire.track(person, "Wake")
+    identifier = wire.wait_inbox(person)[0]["delivery_id"]
+
+    def claim(_):
+        with httpx.Client(base_url=wire.product.url, timeout=20) as client:
+            return client.post(f"/v1/deliveries/{identifier}/claim", json={"writeKey": wire.key}).json()["claimed"]
+
+    with ThreadPoolExecutor(20) as pool:
+        assert sum(pool.map(claim, range(20))) == 1
+    assert wire.inbox(person) == []
+    release = f"/v1/deliveries/{identifier}/release"
+    assert wire.post(release, b"").json() == {"released": True}
+    assert wire.post(release, b"").json() == {"released": False}
+    assert [delivery["delivery_id"] for _, delivery in stream.wait(2)] == [identifier] * 2  # offered again
+    assert claim(None) is True
+    assert claim(None) is False
+
+
+@pytest.mark.parametrize("identifier", ["nothing", "0" * 32, "../x", "zz" * 16, "0" * 31])
+def test_an_unknown_delivery_is_not_found(wire, identifier):
+    reply = wire.post(f"/v1/deliveries/{identifier}/claim", b"")
+    assert reply.status_code == 404
+    assert reply.json()["error"]["code"] == "not_found"
+
+
+def test_an_expired_delivery_is_neither_offered_nor_claimed(wire, person):
+    wire.track(person, "Both")
+    found = wire.wait_inbox(person, 2)
+    assert [delivery["rule_id"] for delivery in found] == ["high", "low"]  # the higher priority first
+    assert (found[0]["show_on"], found[0]["priority"]) == ({"path": "/p*"}, 90)
+    until(lambda: len(wire.inbox(person)) == 1, what="the first has expired")
+    assert wire.post(f"/v1/deliveries/{found[0]['delivery_id']}/claim", b"").json() == {"claimed": False}
+
+
+def test_an_inbox_keeps_the_newest_hundred(wire, person):
+    batch = [{"type": "track", "event": "Wake", "userId": person, "messageId": f"{person}-{n}"} for n in range(130)]
+    wire.post("/v1/batch", {"batch": batch})
+    total = until(
+        lambda: (d := wire.server("/api/users/" + person + "/export").json().get("deliveries")) and d, what="decided"
+    )
+    assert total
+    newest = until(lambda: len(found := wire.inbox(person)) == 100 and found, what="a full inbox")
+    assert newest[-1]["delivery_id"] == total[-1]["delivery_id"]
+
+
+def test_the_content_comes_in_the_persons_language_with_their_traits(wire, person):
+    wire.post("/v1/identify", {"userId": person, "traits": {"name": "Aiko"}})
+    wire.track(person, "Wake")
+    assert wire.wait_inbox(person)[0]["content"]["text"] == "Hello Aiko"
+    wire.track(person, "Wake", context={"locale": "ja-JP"})
+    assert wire.wait_inbox(person, 2)[1]["content"]["text"] == "こんにちは"
+
+
+def test_a_trait_never_becomes_markup(wire, person):
+    wire.post("/v1/identify", {"userId": person, "traits": {"name": "**x** [a](javascript:b) <img> {{ 1 }}"}})
+    wire.track(person, "Trait")
+    content = wire.wait_inbox(person)[0]["content"]
+    assert content["text"] == r"Hi \*\*x\*\* \[a\](javascript:b) \<img\> {{ 1 }}"
+    assert content["replies"] == [{"label": "**x** [a](javascript:b) <img> {{ 1 }}"}]
+
+
+def test_articles_are_read_in_the_readers_language(wire):
+    def read(locale):
+        return wire.http.get("/v1/articles/guide", params={"writeKey": wire.key, "locale": locale}).json()
+
+    assert read("en-GB") == {"id": "guide", "locale": "en", "title": "Guide", "body": "Read **this**.\n"}
+    assert read("ja-JP")["title"] == "手引き"
+    assert read("fr")["locale"] == "en"
+    assert wire.http.get("/v1/articles/none", params={"writeKey": wire.key}).status_code == 404
+
+
+def test_many_streams_share_one_subscription(product, wire, person, listen):
+    for number in range(10):
+        listen(userId=f"{person}-{number}")
+    with redis.Redis(unix_socket_path=str(product.data_dir / "valkey-log" / "valkey.sock")) as store:
+        assert len([client for client in store.client_list() if int(client["sub"]) > 0]) == 1
+
+
+def test_once_an_identity_secret_is_set_a_user_id_needs_its_proof(service):
+    running = service(env={"ENGAGE_IDENTITY_SECRET": "s3cret"})
+    good = hmac.new(b"s3cret", b"aiko", hashlib.sha256).hexdigest()
+    with httpx.Client(base_url=running.url, params={"writeKey": running.write_key}) as client:
+        for path in ("/v1/inbox", "/v1/stream"):
+            for query in (
+                {"userId": "aiko"},
+                {"userId": "aiko", "userHash": "0" * 64},
+                {"userId": "bob", "userHash": good},
+            ):
+                reply = client.get(path, params=query)
+                assert (reply.status_code, reply.json()["error"]["field"]) == (403, "userHash")
+            assert client.get(path).status_code == 400
+        assert client.get("/v1/inbox", params={"userId": "aiko", "userHash": good}).json() == {"deliveries": []}
+        assert client.get("/v1/inbox", params={"anonymousId": "a"}).status_code == 200
+
+
+def test_only_allowed_origins_may_call(service):
+    running = service(env={"ENGAGE_ALLOWED_ORIGINS": "https://app.example.com"})
+    with running.client() as client:
+        event = {"event": "A", "userId": "u"}
+        assert client.post("/v1/track", json=event, headers={"origin": "https://app.example.com"}).status_code == 200
+        assert client.post("/v1/track", json=event).status_code == 200  # a server sends no origin
+        refused = client.post("/v1/track", json=event, headers={"origin": "https://evil.example.com"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "forbidden")
+
+
+def test_streams_end_cleanly_when_the_service_stops(service):
+    running = service()
+    wire = type("Wire", (), {"product": running, "key": running.write_key})
+    streams = [Listener(wire, userId=f"u{number}") for number in range(5)]
+    assert running.stop() == 0
+    for stream in streams:
+        assert stream.ended.wait(5)
+        stream.close()
