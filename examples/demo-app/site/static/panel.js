@@ -24,7 +24,7 @@ function layOnTop(panel) {
 }
 
 function openAndClose(panel) {
-  const narrow = matchMedia("(width <= 900px)");
+  const narrow = matchMedia("(width <= 1000px)");
   const button = $("#panel-toggle");
   const show = (open) => {
     panel.dataset.open = open ? "yes" : "no";
