@@ -119,17 +119,16 @@ class Ingest:
         sent_at = parse_time(batch.sentAt)
         context = batch.context if len(memoryview(batch.context)) else None
         logs, shards, add = self._logs[project.id], self._shards, self._commit.add
-        results: list[bytes] = []
+        results = [_RESULT_OK] * len(batch.batch)
         bad = 0
         for index, item in enumerate(batch.batch):
             try:
                 record = to_record(_decode_one(bytes(item)), item, None, sent_at, received_at, context)
             except EngageError as error:
-                results.append(_failure(error, index))
+                results[index] = _failure(error, index)
                 bad += 1
-                continue
-            add(logs[shard_of(record.p, shards)], record)
-            results.append(_RESULT_OK)
+            else:
+                add(logs[shard_of(record.p, shards)], record)
         if bad < len(results):
             await self._commit.flushed()
             self._count("accepted", len(results) - bad)

@@ -6,12 +6,13 @@ from typing import Any, Final
 
 import msgspec
 
+from engage.wire import Times, event_time
 from rules import Event
 
 Id = str | int | float | None
 
 
-class Call(msgspec.Struct):
+class Call(Times):
     """One call as it was sent, with its values decoded."""
 
     event: str | None = None
@@ -29,10 +30,10 @@ class Logged(msgspec.Struct):
 
     p: str
     i: str
-    t: int
     r: int
     k: str
     e: Call
+    s: int | None = None
     c: dict[str, Any] | None = None
 
 
@@ -76,7 +77,7 @@ def to_event(record: Logged) -> Event:
         type=record.k,
         name=call.event if record.k == "track" and call.event else record.k,
         message_id=record.i,
-        timestamp=record.t,
+        timestamp=event_time(call, record.s, record.r),
         person=record.p,
         user_id=_text(call.userId),
         anonymous_id=_text(call.anonymousId),

@@ -7,6 +7,7 @@ import msgspec
 
 from engage.keys import ShardKeys
 from engage.times import iso
+from engage.wire import Times, event_time
 from rules import State
 
 _READ: Final = 100  # log entries looked through at a time
@@ -15,14 +16,16 @@ _READ: Final = 100  # log entries looked through at a time
 class _Stored(msgspec.Struct):
     p: str
     i: str
-    t: int
     r: int
     k: str
-    e: dict[str, msgspec.Raw]
+    e: msgspec.Raw
+    s: int | None = None
     c: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _decode = msgspec.json.Decoder(list[_Stored]).decode
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_times = msgspec.json.Decoder(Times).decode
 
 
 def named(value: Any) -> Any:
@@ -53,7 +56,7 @@ async def events_of(client: Any, keys: ShardKeys, person: str) -> AsyncIterator[
 
 
 def _segment_form(record: _Stored) -> dict[str, Any]:
-    sent = dict(record.e)
+    sent = _decode_fields(record.e)
     sent.pop("writeKey", None)
     context = record.c if bytes(record.c) != b"null" and "context" not in sent else None
     return {
@@ -61,7 +64,7 @@ def _segment_form(record: _Stored) -> dict[str, Any]:
         **({"context": context} if context is not None else {}),
         "type": record.k,
         "messageId": record.i,
-        "timestamp": iso(record.t),
+        "timestamp": iso(event_time(_decode_times(record.e), record.s, record.r)),
         "receivedAt": iso(record.r),
     }
 

@@ -57,16 +57,19 @@ class WireBatch(msgspec.Struct):
     context: Raw = NOTHING
 
 
-class LogRecord(msgspec.Struct, gc=False):
-    """One event in the log: what the server knows of it (`p`erson, message `i`d, `t`imestamp and `r`eceived, ms; the
-    `k`ind of call; the batch's `c`ontext) and the `e`vent, byte for byte as it was sent."""
+class LogRecord(msgspec.Struct, gc=False, omit_defaults=True):
+    """One event in the log: what the server knows of it (`p`erson, message `i`d, when it was `r`eceived, ms, the `k`ind of
+    call) and the `e`vent, byte for byte as it was sent; of its batch, when that was `s`ent, ms, and the `c`ontext.
+
+    The time of the event follows from these (`event_time`): whoever reads the log works it out, not who writes it.
+    """
 
     p: str
     i: str
-    t: int
     r: int
     k: str
     e: Raw
+    s: int | None = None
     c: Raw | None = None
 
 
@@ -76,7 +79,9 @@ encode_records = msgspec.json.Encoder().encode
 
 _PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_from_iso = datetime.fromisoformat
 _LONE = re.compile("[\ud800-\udfff]")
+_BRACKET = ord("[")  # a number is looked for five times as fast as b"["
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
@@ -98,7 +103,7 @@ def repair(body: bytes) -> bytes:
 
 def too_deep(body: bytes) -> bool:
     """Whether a JSON text nests deeper than MAX_DEPTH. Counting brackets settles nearly all bodies at once."""
-    if body.count(b"{") + (body.count(b"[") if b"[" in body else 0) <= MAX_DEPTH:
+    if body.count(b"{") + (body.count(b"[") if _BRACKET in body else 0) <= MAX_DEPTH:
         return False
     depth = 0
     for char in _STRING.sub(b"", body):
@@ -113,28 +118,36 @@ def too_deep(body: bytes) -> bool:
 
 def parse_time(value: str | float | None) -> int | None:
     """ISO 8601 (or epoch seconds / milliseconds) → ms since the epoch; None where it is not a time."""
-    if value is None:
-        return None
     try:
         if isinstance(value, str):
-            moment = datetime.fromisoformat(value)
+            moment = _from_iso(value)
             if moment.tzinfo is None:
                 moment = moment.replace(tzinfo=UTC)
             return int(moment.timestamp() * 1000 + 0.5)
-        return int(value if value > 1e11 else value * 1000)
+        return None if value is None else int(value if value > 1e11 else value * 1000)
     except (ValueError, OverflowError):
         return None
 
 
-def event_time(original: str | float | None, sent_at: int | None, received_at: int) -> int:
+class Times(msgspec.Struct):
+    """What a call says about its times: ISO 8601, or epoch seconds or milliseconds."""
+
+    timestamp: str | int | float | None = None
+    originalTimestamp: str | int | float | None = None
+    sentAt: str | int | float | None = None
+
+
+def event_time(times: Times, sent_at: int | None, received_at: int) -> int:
     """`receivedAt − (sentAt − originalTimestamp)`, Segment's correction for client clocks, never after `received_at`
-    and never before the epoch; a time that cannot be read is the time of receipt."""
-    time = parse_time(original)
+    and never before the epoch; a time that cannot be read is the time of receipt. `sent_at` is the batch's."""
+    time = parse_time(times.originalTimestamp or times.timestamp)
     if time is None:
         return received_at
+    if sent_at is None:
+        sent_at = parse_time(times.sentAt)
     if sent_at is not None:
         time += received_at - sent_at
-    return time if 0 <= time <= received_at else max(0, min(time, received_at))
+    return max(0, min(time, received_at))
 
 
 def _identifier(value: Id, field: str) -> str | None:
@@ -183,14 +196,6 @@ def to_record(
         person = "a:" + anonymous
     else:
         raise InvalidEvent("a userId or an anonymousId", "neither", field="$.userId")
-    if event.sentAt is not None and sent_at is None:
-        sent_at = parse_time(event.sentAt)
     return LogRecord(
-        person,
-        _identifier(event.messageId, "messageId") or str(uuid.uuid4()),
-        event_time(event.originalTimestamp or event.timestamp, sent_at, received_at),
-        received_at,
-        kind,
-        raw,
-        context,
+        person, _identifier(event.messageId, "messageId") or str(uuid.uuid4()), received_at, kind, raw, sent_at, context
     )

@@ -16,6 +16,7 @@ from engage.log import decode_entry, to_event
 from engage.wire import (
     MAX_DEPTH,
     MAX_ID,
+    Times,
     decode_event,
     encode_records,
     event_time,
@@ -95,7 +96,7 @@ def test_what_is_no_time_is_none(text):
 
 @pytest.mark.parametrize("number", [1e308, float("1e400"), -1e308])
 def test_numbers_beyond_time_do_no_harm(number):
-    assert event_time(number, None, NOW) in range(NOW + 1)
+    assert event_time(Times(timestamp=number), None, NOW) in range(NOW + 1)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,10 @@ def test_numbers_beyond_time_do_no_harm(number):
     ],
 )
 def test_client_clocks_are_corrected(original, sent_at, expected):
-    assert event_time(original, sent_at, NOW) == expected
+    assert event_time(Times(timestamp=original), sent_at, NOW) == expected
+    assert event_time(Times(originalTimestamp=original, timestamp=5), sent_at, NOW) == (expected if original else 5_000)
+    if sent_at is not None:
+        assert event_time(Times(timestamp=original, sentAt=sent_at), None, NOW) == expected
 
 
 @pytest.mark.parametrize(
