@@ -5,10 +5,12 @@ an idle service adds no wait. With `appendfsync always` the store replies only a
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from engage.errors import Overloaded, StoreUnavailable
+from engage.keys import shard_of
 from engage.store import STORE_ERRORS
 from engage.wire import LogRecord, encode_records
 
@@ -24,19 +26,17 @@ class GroupCommit:
     def __init__(self, append: Append, observe: Callable[[int, float], None] = lambda events, seconds: None) -> None:
         self._append = append
         self._observe = observe
-        self._waiting: dict[str, list[LogRecord]] = {}
+        self._waiting: defaultdict[str, list[LogRecord]] = defaultdict(list)
         self._count = 0
         self._callers: list[asyncio.Future[None]] = []
         self._running: asyncio.Task[None] | None = None
 
-    def add(self, log: str, record: LogRecord) -> None:
-        """Puts a record in line for the stream `log`; it is durable once `flushed()` has returned."""
-        waiting = self._waiting.get(log)
-        if waiting is None:
-            self._waiting[log] = [record]
-        else:
-            waiting.append(record)
-        self._count += 1
+    def add(self, records: Sequence[LogRecord], logs: Sequence[str]) -> None:
+        """Puts records in line, each for its shard's stream of `logs`; they are durable once `flushed()` has returned."""
+        waiting, shards = self._waiting, len(logs)
+        for record in records:
+            waiting[logs[shard_of(record.p, shards)]].append(record)
+        self._count += len(records)
 
     def check_room(self) -> None:
         """Raises Overloaded while too many events wait for the store."""
@@ -58,7 +58,7 @@ class GroupCommit:
         try:
             while self._callers:
                 waiting, callers, count = self._waiting, self._callers, self._count
-                self._waiting, self._callers, self._count = {}, [], 0
+                self._waiting, self._callers, self._count = defaultdict(list), [], 0
                 started = loop.time()
                 try:
                     await self._write(waiting)

@@ -14,7 +14,7 @@ from engage.access import basic_user, check_origin
 from engage.commit import GroupCommit
 from engage.cors import cors_headers
 from engage.errors import EngageError, InvalidEvent, PayloadTooLarge, Unauthorized, error_body, error_response
-from engage.keys import ShardKeys, shard_of
+from engage.keys import ShardKeys
 from engage.logs import get_logger
 from engage.projects import Project
 from engage.times import now_ms
@@ -23,6 +23,7 @@ from engage.wire import (
     MAX_BATCH_EVENTS,
     MAX_DEPTH,
     MAX_EVENT_BYTES,
+    LogRecord,
     WireBatch,
     WireEvent,
     decode_batch,
@@ -64,7 +65,6 @@ class Ingest:
     ) -> None:
         self._commit = commit
         self._count = count
-        self._shards = shards
         self._keys = {p.write_key: p for p in projects}
         self._logs = {p.id: [ShardKeys(p.id, shard).log for shard in range(shards)] for p in projects}
         self._basic: dict[bytes, Project] = {}
@@ -106,7 +106,7 @@ class Ingest:
         event = _decode_one(body)
         project = self._project(scope, authorization, event.writeKey, origin)
         record = to_record(event, Raw(body), kind, None, received_at, None)
-        self._commit.add(self._logs[project.id][shard_of(record.p, self._shards)], record)
+        self._commit.add((record,), self._logs[project.id])
         await self._commit.flushed()
         self._count("accepted", 1)
         return 200, _OK
@@ -118,24 +118,21 @@ class Ingest:
         project = self._project(scope, authorization, batch.writeKey, origin)
         sent_at = parse_time(batch.sentAt)
         context = batch.context if len(memoryview(batch.context)) else None
-        logs, shards, add = self._logs[project.id], self._shards, self._commit.add
+        records: list[LogRecord] = []
         results = [_RESULT_OK] * len(batch.batch)
-        bad = 0
         for index, item in enumerate(batch.batch):
             try:
-                record = to_record(_decode_one(bytes(item)), item, None, sent_at, received_at, context)
+                records.append(to_record(_decode_one(bytes(item)), item, None, sent_at, received_at, context))
             except EngageError as error:
                 results[index] = _failure(error, index)
-                bad += 1
-            else:
-                add(logs[shard_of(record.p, shards)], record)
-        if bad < len(results):
+        if records:
+            self._commit.add(records, self._logs[project.id])
             await self._commit.flushed()
-            self._count("accepted", len(results) - bad)
-        if bad:
+            self._count("accepted", len(records))
+        if bad := len(results) - len(records):
             self._count("invalid_event", bad)
         # A batch of which nothing could be taken is the sender's mistake; one good event makes it a success.
-        status, success = (400, b"false") if bad and bad == len(results) else (200, b"true")
+        status, success = (400, b"false") if bad and not records else (200, b"true")
         return status, b'{"success":' + success + b',"results":[' + b",".join(results) + b"]}"
 
     def _project(self, scope: Scope, authorization: bytes | None, in_body: str | None, origin: bytes | None) -> Project:
