@@ -1,7 +1,9 @@
 """Group commit: all events waiting in this process go to the log in one pipeline, and each caller waits for its reply.
 
-One flush is under way at a time. Whatever arrives meanwhile makes up the next one, so the batch grows with the load and
-an idle service adds no wait. With `appendfsync always` the store replies only after its fsync.
+At most two flushes are under way at a time, so that one is being made while the store syncs the other. Whatever arrives
+meanwhile makes up the next one: the batch grows with the load, and an idle service adds no wait. With `appendfsync always`
+the store replies only after its fsync. Two requests that overlap in time may land in either order; one that was sent after
+the other's reply lands behind it.
 """
 
 import asyncio
@@ -16,6 +18,7 @@ from engage.wire import LogRecord, encode_records
 
 Append = Callable[[Sequence[tuple[str, bytes]]], Awaitable[None]]
 MAX_WAITING: Final = 50_000
+FLUSHES: Final = 2
 ENTRY_EVENTS: Final = 500  # one log entry holds at most this many events: the unit in which a decider commits
 
 
@@ -29,7 +32,7 @@ class GroupCommit:
         self._waiting: defaultdict[str, list[LogRecord]] = defaultdict(list)
         self._count = 0
         self._callers: list[asyncio.Future[None]] = []
-        self._running: asyncio.Task[None] | None = None
+        self._running: set[asyncio.Task[None]] = set()
 
     def add(self, records: Sequence[LogRecord], logs: Sequence[str]) -> None:
         """Puts records in line, each for its shard's stream of `logs`; they are durable once `flushed()` has returned."""
@@ -49,8 +52,8 @@ class GroupCommit:
         # A future of its own for each caller: one that hangs up cancels nobody else's.
         caller = asyncio.get_running_loop().create_future()
         self._callers.append(caller)
-        if self._running is None:
-            self._running = asyncio.create_task(self._run())
+        if len(self._callers) == 1 and len(self._running) < FLUSHES:
+            self._running.add(asyncio.create_task(self._run()))
         await caller
 
     async def _run(self) -> None:
@@ -71,7 +74,7 @@ class GroupCommit:
                     _answer(callers, None)
                     self._observe(count, loop.time() - started)
         finally:
-            self._running = None
+            self._running.discard(asyncio.current_task())
 
     async def _write(self, waiting: dict[str, list[LogRecord]]) -> None:
         await self._append(

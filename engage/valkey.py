@@ -36,7 +36,8 @@ def command(settings: Settings, name: str) -> list[str]:
         *("--appendfsync", NAMES[name]),
         *("--aof-use-rdb-preamble", "yes"),
         *("--auto-aof-rewrite-percentage", "100"),
-        *("--auto-aof-rewrite-min-size", "64mb"),
+        # Rewriting what is mostly a log frees little, and takes a core meanwhile.
+        *("--auto-aof-rewrite-min-size", "512mb"),
         *("--save", ""),
         *("--maxmemory-policy", "noeviction"),
         *("--daemonize", "no"),
