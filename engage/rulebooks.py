@@ -43,15 +43,17 @@ class RulebookReader:
         self.current: Rulebook = compile_rulebook(Definitions())
         self.definitions = Definitions()
         self.version = 0
+        self._refreshing = asyncio.Lock()
 
     async def refresh(self) -> None:
-        found = await read_definitions(self._client, self._project, self.version)
-        if found is not None:
-            version, definitions = found
-            # Compiling 10,000 rules takes a while: not on the loop that decides.
-            self.current = await asyncio.to_thread(compile_rulebook, definitions, version)
-            self.version, self.definitions = version, definitions
-            log.info("rulebook in force", project=self._project, version=version, rules=len(definitions.rules))
+        async with self._refreshing:
+            found = await read_definitions(self._client, self._project, self.version)
+            if found is not None:
+                version, definitions = found
+                # Compiling 10,000 rules takes a while: not on the loop that decides.
+                self.current = await asyncio.to_thread(compile_rulebook, definitions, version)
+                self.version, self.definitions = version, definitions
+                log.info("rulebook in force", project=self._project, version=version, rules=len(definitions.rules))
 
     async def follow(self) -> None:
         """Refreshes for ever; a snapshot that cannot be used leaves the last good one in force."""

@@ -159,17 +159,21 @@ class Hub:
                 client.wake.set()
 
     async def _listen(self) -> None:
+        lost = False
         while True:
             pubsub = self._subscriber.pubsub(ignore_subscribe_messages=True)
             try:
                 await pubsub.subscribe(*self._channels)
+                lost = False
                 for client in self._all():  # what was published while nobody listened lies in the inboxes
                     client.dirty = True
                     client.wake.set()
                 async for message in pubsub.listen():
                     self._spread(*self._channels[message["channel"]], message["data"])
             except STORE_ERRORS as error:
-                log.warning("live channel lost, trying again", error=str(error))
+                if not lost:
+                    log.warning("live channel lost, trying again", error=str(error))
+                lost = True
             except Exception:
                 log.exception("live channel failed, trying again")
             finally:
