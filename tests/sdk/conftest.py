@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from tests.conftest import until
 from tests.sdk.fake_service import DIST, FakeService
 
 SDK = Path(__file__).parents[2] / "sdk_js"
@@ -74,6 +75,12 @@ class Site:
     def complaints(self) -> list[str]:
         """What the console said, without the browser's own notes on failed requests."""
         return [line for line in self.console if "Failed to load resource" not in line and "net::ERR" not in line]
+
+    def wait_complaint(self) -> list[str]:
+        """What the console said, once it said anything."""
+        page = self.context.pages[0]
+        until(lambda: (page.wait_for_timeout(10), self.complaints())[1], what="a complaint on the console")
+        return self.complaints()
 
 
 @pytest.fixture

@@ -156,7 +156,7 @@ def test_a_final_answer_drops_the_batch_and_says_why(service: FakeService, site:
     page.evaluate("engage.track('Next')")
     service.wait_event("Next")
     assert service.names() == ["Next"]
-    assert site.complaints() == [f"warning: [engage] event refused ({status}): told to fail with {status}"]
+    assert site.wait_complaint() == [f"warning: [engage] event refused ({status}): told to fail with {status}"]
 
 
 def test_one_refused_event_harms_no_neighbour(service: FakeService, site: Site) -> None:
@@ -168,7 +168,7 @@ def test_one_refused_event_harms_no_neighbour(service: FakeService, site: Site) 
     site.context.pages[0].evaluate("engage.track('Later')")
     service.wait_event("Later")
     assert [event.get("event") for event in service.received].count("Bad") == 1
-    assert site.complaints() == ["warning: [engage] event refused (400): expected a shorter name"]
+    assert site.wait_complaint() == ["warning: [engage] event refused (400): expected a shorter name"]
 
 
 def test_a_thousand_events_go_out_in_order_in_batches_that_fit(service: FakeService, site: Site) -> None:
