@@ -15,6 +15,8 @@ Id = str | int | float | None
 class Call(Times):
     """One call as it was sent, with its values decoded."""
 
+    type: str | None = None
+    messageId: Id = None
     event: str | None = None
     userId: Id = None
     anonymousId: Id = None
@@ -29,14 +31,28 @@ class Logged(msgspec.Struct):
     """A LogRecord with the call decoded."""
 
     p: str
-    i: str
     r: int
-    k: str
     e: Call
+    i: str | None = None
+    k: str | None = None
     s: int | None = None
     c: dict[str, Any] | None = None
 
+    @property
+    def message_id(self) -> str:
+        return self.i or str(self.e.messageId)
 
+    @property
+    def kind(self) -> str:
+        return self.k or str(self.e.type)
+
+    @property
+    def time(self) -> int:
+        """When it happened, ms: see `event_time`."""
+        return event_time(self.e, self.s, self.r)
+
+
+_decode_one = msgspec.json.Decoder(Logged).decode
 _decode_all = msgspec.json.Decoder(list[Logged]).decode
 _decode_raw = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -47,11 +63,15 @@ def decode_entry(payload: bytes) -> list[Logged]:
         return _decode_all(payload)
     except msgspec.MsgspecError:
         # One event holds a number that no 64-bit type can: its neighbours are decoded as ever.
-        return [_decode_lenient(raw) for raw in _decode_raw(payload)]
+        return [decode_record(raw) for raw in _decode_raw(payload)]
 
 
-def _decode_lenient(raw: msgspec.Raw) -> Logged:
-    return msgspec.convert(json.loads(bytes(raw), parse_int=_int, parse_float=_float), Logged)
+def decode_record(raw: msgspec.Raw) -> Logged:
+    """One record of an entry."""
+    try:
+        return _decode_one(raw)
+    except msgspec.MsgspecError:
+        return msgspec.convert(json.loads(bytes(raw), parse_int=_int, parse_float=_float), Logged)
 
 
 LARGEST_INT: Final = 2**63 - 1
@@ -74,10 +94,10 @@ def to_event(record: Logged) -> Event:
     call = record.e
     context = call.context or {}
     return Event(
-        type=record.k,
-        name=call.event if record.k == "track" and call.event else record.k,
-        message_id=record.i,
-        timestamp=event_time(call, record.s, record.r),
+        type=record.kind,
+        name=call.event if record.kind == "track" and call.event else record.kind,
+        message_id=record.message_id,
+        timestamp=record.time,
         person=record.p,
         user_id=_text(call.userId),
         anonymous_id=_text(call.anonymousId),

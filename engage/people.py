@@ -6,26 +6,23 @@ from typing import Any, Final
 import msgspec
 
 from engage.keys import ShardKeys
+from engage.log import Logged, decode_record
 from engage.times import iso
-from engage.wire import Times, event_time
 from rules import State
 
 _READ: Final = 100  # log entries looked through at a time
 
 
 class _Stored(msgspec.Struct):
+    """A record of which the person is read, and the rest left as it was sent."""
+
     p: str
-    i: str
-    r: int
-    k: str
-    e: msgspec.Raw
-    s: int | None = None
+    e: dict[str, msgspec.Raw]
     c: msgspec.Raw = msgspec.Raw(b"null")
 
 
-_decode = msgspec.json.Decoder(list[_Stored]).decode
-_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_decode_times = msgspec.json.Decoder(Times).decode
+_decode_entry = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_stored = msgspec.json.Decoder(_Stored).decode
 
 
 def named(value: Any) -> Any:
@@ -49,22 +46,23 @@ async def events_of(client: Any, keys: ShardKeys, person: str) -> AsyncIterator[
     start = "-"
     while entries := await client.xrange(keys.log, start, "+", count=_READ):
         for _, fields in entries:
-            for record in _decode(fields[b"e"]):
-                if record.p == person:
-                    yield _segment_form(record)
+            for raw in _decode_entry(fields[b"e"]):
+                stored = _decode_stored(raw)
+                if stored.p == person:
+                    yield _segment_form(stored, decode_record(raw))
         start = f"({entries[-1][0].decode()}"
 
 
-def _segment_form(record: _Stored) -> dict[str, Any]:
-    sent = _decode_fields(record.e)
+def _segment_form(stored: _Stored, record: Logged) -> dict[str, Any]:
+    sent = dict(stored.e)
     sent.pop("writeKey", None)
-    context = record.c if bytes(record.c) != b"null" and "context" not in sent else None
+    context = stored.c if bytes(stored.c) != b"null" and "context" not in sent else None
     return {
         **sent,
         **({"context": context} if context is not None else {}),
-        "type": record.k,
-        "messageId": record.i,
-        "timestamp": iso(event_time(_decode_times(record.e), record.s, record.r)),
+        "type": record.kind,
+        "messageId": record.message_id,
+        "timestamp": iso(record.time),
         "receivedAt": iso(record.r),
     }
 

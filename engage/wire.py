@@ -58,17 +58,18 @@ class WireBatch(msgspec.Struct):
 
 
 class LogRecord(msgspec.Struct, gc=False, omit_defaults=True):
-    """One event in the log: what the server knows of it (`p`erson, message `i`d, when it was `r`eceived, ms, the `k`ind of
-    call) and the `e`vent, byte for byte as it was sent; of its batch, when that was `s`ent, ms, and the `c`ontext.
+    """One event in the log: the `p`erson, when it was `r`eceived (ms), and the `e`vent, byte for byte as it was sent. Where
+    the event does not say them itself: the message `i`d and the `k`ind of call. Of its batch: when that was `s`ent (ms), and
+    the `c`ontext.
 
     The time of the event follows from these (`event_time`): whoever reads the log works it out, not who writes it.
     """
 
     p: str
-    i: str
     r: int
-    k: str
     e: Raw
+    i: str | None = None
+    k: str | None = None
     s: int | None = None
     c: Raw | None = None
 
@@ -164,8 +165,8 @@ def _identifier(value: Id, field: str) -> str | None:
     return value
 
 
-def _check_call(event: WireEvent, kind: str | None) -> str:
-    """What each kind of call needs beside a person; returns the kind."""
+def _check_call(event: WireEvent, kind: str | None) -> None:
+    """What each kind of call needs beside a person."""
     if kind == "track":
         if not event.event:
             raise InvalidEvent("the event's name", repr(event.event), field="$.event")
@@ -179,7 +180,6 @@ def _check_call(event: WireEvent, kind: str | None) -> str:
         raise InvalidEvent("one of " + ", ".join(TYPES), repr(kind), field="$.type")
     if event.event is not None and len(event.event) > MAX_NAME:
         raise InvalidEvent(f"at most {MAX_NAME} characters", str(len(event.event)), field="$.event")
-    return kind
 
 
 def to_record(
@@ -189,13 +189,20 @@ def to_record(
 
     Raises InvalidEvent with the field, what was expected and what came.
     """
-    kind = _check_call(event, kind or event.type)
+    _check_call(event, kind or event.type)
     if (user := _identifier(event.userId, "userId")) is not None:
         person = "u:" + user
     elif (anonymous := _identifier(event.anonymousId, "anonymousId")) is not None:
         person = "a:" + anonymous
     else:
         raise InvalidEvent("a userId or an anonymousId", "neither", field="$.userId")
+    message_id = _identifier(event.messageId, "messageId") or str(uuid.uuid4())
     return LogRecord(
-        person, _identifier(event.messageId, "messageId") or str(uuid.uuid4()), received_at, kind, raw, sent_at, context
+        person,
+        received_at,
+        raw,
+        None if message_id is event.messageId else message_id,
+        None if kind == event.type else kind,
+        sent_at,
+        context,
     )

@@ -130,7 +130,7 @@ class ShardDecider:
             position = entry.decode()
         rulebook = self._rulebooks.current
         transaction = Transaction(position=position)
-        hashes = [blake2b(f"{record.p}\0{record.i}".encode(), digest_size=10).digest() for record in records]
+        hashes = [blake2b(f"{record.p}\0{record.message_id}".encode(), digest_size=10).digest() for record in records]
         known = await self._prepare({record.p for record in records}, hashes)
         changed: dict[str, Outcome] = {}
         now = now_ms()
