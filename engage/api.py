@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -76,15 +77,20 @@ class Api:
         project = self._access.secret(request).id
         limit = _number(request, "limit", 50, MAX_RECORDS)
         wait = _number(request, "wait", 0, MAX_WAIT)
-        person = await self._known(project, request.path_params["id"])
-        cursor = request.query_params.get("after")
+        name, cursor = request.path_params["id"], request.query_params.get("after")
+        if cursor is not None and not is_entry(cursor):
+            raise InvalidRequest("a cursor of an earlier reply", cursor, field="after")
         deadline = time.monotonic() + wait
         while True:
-            records, cursor = await self._decisions(project, person, cursor, int(limit))
+            news = [self._hub.news(project, self._hub.shard_number(person)) for person in _persons(name)]
+            records: list[dict[str, Any]] = []
+            # Somebody not heard of yet has no shard, so no cursor either.
+            if (person := await self._known(project, name)) is not None:
+                records, cursor = await self._decisions(project, person, cursor, int(limit))
             left = deadline - time.monotonic()
             if records or left <= 0 or self._hub.closing:
-                return json_response({"records": records, "cursor": cursor})
-            await self._hub.decided(project, self._hub.shard_number(person), min(left, 1.0))
+                return json_response({"records": records, "cursor": cursor or "0-0"})
+            await _first(news, min(left, 1.0))
 
     async def stats(self, request: Request) -> Response:
         project = self._access.secret(request).id
@@ -98,27 +104,25 @@ class Api:
         project = self._access.secret(request).id
         return await read_definitions(self._client, project, -1) or (0, Definitions())
 
-    async def _known(self, project: str, name: str) -> str:
-        """The person a userId or anonymousId names; a user not heard of yet is taken for a userId."""
-        for person in (f"u:{name}", f"a:{name}"):
+    async def _known(self, project: str, name: str) -> str | None:
+        """The person a userId or anonymousId names; None before their first event was decided."""
+        for person in _persons(name):
             if await self._client.exists(self._hub.keys(project, person).state(person)):
                 return person
-        return f"u:{name}"
+        return None
 
     async def _state(self, project: str, name: str) -> State:
         person = await self._known(project, name)
-        blob = await self._client.get(self._hub.keys(project, person).state(person))
-        if blob is None:
+        blob = person and await self._client.get(self._hub.keys(project, person).state(person))
+        if not blob:
             raise NotFound("a userId or anonymousId that sent an event", name, field="id")
         return decode_state(blob)
 
     async def _decisions(
         self, project: str, person: str, after: str | None, limit: int
-    ) -> tuple[list[dict[str, Any]], str]:
+    ) -> tuple[list[dict[str, Any]], str | None]:
         """Records behind the cursor, oldest first; without a cursor the newest `limit`."""
         key = self._hub.keys(project, person).decisions
-        if after is not None and not is_entry(after):
-            raise InvalidRequest("a cursor of an earlier reply", after, field="after")
         start = "-" if after is None else f"({after}"
         records: list[dict[str, Any]] = []
         while entries := await self._client.xrange(key, start, "+", count=_READ):
@@ -130,7 +134,19 @@ class Api:
             start = f"({after}"
             if len(entries) < _READ:
                 break
-        return records[-limit:], after or "0-0"
+        return records[-limit:], after
+
+
+def _persons(name: str) -> tuple[str, str]:
+    return f"u:{name}", f"a:{name}"
+
+
+async def _first(events: Iterable[asyncio.Event], timeout: float) -> None:
+    """Waits until one of them is set, at most `timeout` seconds."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
 
 
 def _number(request: Request, name: str, default: float, most: float) -> float:

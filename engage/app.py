@@ -132,11 +132,15 @@ class Service:
 def _http_error(request: Request, error: Exception) -> Response:
     """Starlette's own errors (no such path, wrong method) in the one shape."""
     status = error.status_code if isinstance(error, HTTPException) else 500
+    allowed = (error.headers or {}).get("Allow") if isinstance(error, HTTPException) else None
+    if request.url.path in ROUTES:
+        status, allowed = 405, "POST"  # the door takes these before routing does
     if status == 404:
         return engage_error(request, NotFound("a path of the API", request.url.path))
-    wrong = InvalidRequest("another method" if status == 405 else "a valid request", request.method)
-    response = engage_error(request, wrong)
+    response = engage_error(request, InvalidRequest(allowed or "a valid request", request.method, field="method"))
     response.status_code = status
+    if allowed:
+        response.headers["allow"] = allowed
     return response
 
 

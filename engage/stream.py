@@ -69,7 +69,7 @@ class Hub:
         self._keys = {project: [ShardKeys(project, n) for n in range(shards)] for project in projects}
         self._channels = {k.live.encode(): (p, n) for p, all_keys in self._keys.items() for n, k in enumerate(all_keys)}
         self._clients: dict[tuple[str, str], set[Client]] = defaultdict(set)
-        self._decided: dict[tuple[str, int], asyncio.Event] = defaultdict(asyncio.Event)
+        self._news: dict[tuple[str, int], asyncio.Event] = defaultdict(asyncio.Event)
         self._tasks: list[asyncio.Task[None]] = []
         self.count = 0
         self.closing = False
@@ -83,7 +83,7 @@ class Hub:
         for client in self._all():
             client.closed = True
             client.wake.set()
-        for event in self._decided.values():
+        for event in self._news.values():
             event.set()
         for task in self._tasks:
             task.cancel()
@@ -131,14 +131,9 @@ class Hub:
             found, client.waiting = client.waiting, []
         return [(client.cursor, d) for person, entry, d in found if client.advance(person, entry)]
 
-    async def decided(self, project: str, shard: int, timeout: float) -> None:
-        """Waits until the shard has committed decisions, at most `timeout` seconds."""
-        event = self._decided[project, shard]
-        event.clear()
-        try:
-            await asyncio.wait_for(event.wait(), timeout)
-        except TimeoutError:
-            pass
+    def news(self, project: str, shard: int) -> asyncio.Event:
+        """Set once the shard next commits decisions. Asked for before one reads: so nothing falls between."""
+        return self._news[project, shard]
 
     async def _unread(self, client: Client) -> list[tuple[str, str, bytes]]:
         now = now_ms()
@@ -183,7 +178,7 @@ class Hub:
     def _spread(self, project: str, shard: int, data: bytes) -> None:
         notice = _decode_notice(data)
         if notice.p is None or notice.i is None:
-            if (event := self._decided.get((project, shard))) is not None:
+            if (event := self._news.pop((project, shard), None)) is not None:
                 event.set()
             return
         delivery = None

@@ -1,5 +1,8 @@
 """Rules through the whole product, and what the server side says of them."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx
 import pytest
 
@@ -60,6 +63,23 @@ def test_history_waits_for_news(wire, person):
     wire.track(person, "Wake")
     [record] = wire.server(f"/api/users/{person}/history?after={cursor}&wait=20").json()["records"]
     assert record["deliveries"][0]["rule_id"] == "always"
+
+
+@pytest.mark.parametrize("kind", ["userId", "anonymousId"])
+def test_history_waits_also_for_somebody_not_heard_of_yet(wire, person, kind):
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(wire.server, f"/api/users/{person}/history?wait=15")
+        time.sleep(0.3)
+        wire.post("/v1/track", {kind: person, "event": "First"})
+        [record] = asked.result().json()["records"]
+    assert record["event"]["name"] == "First"
+
+
+def test_a_wrong_method_names_the_right_one(wire):
+    for path, right in (("/v1/track", "POST"), ("/v1/inbox", "GET")):
+        reply = wire.http.request("PUT", path)
+        assert (reply.status_code, right in reply.headers["allow"]) == (405, True)
+        assert f"Expected {reply.headers['allow']}, got PUT" in reply.json()["error"]["message"]
 
 
 def test_a_user_is_found_by_user_id_and_by_anonymous_id(wire, person):
