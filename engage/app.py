@@ -2,14 +2,12 @@
 
 import asyncio
 import contextlib
-import gc
 import sys
 import time
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import redis.exceptions
-import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -29,12 +27,12 @@ from engage.metrics import CONTENT_TYPE, Metrics
 from engage.projects import Project, load_projects
 from engage.public import Door, Public, engage_error, json_response
 from engage.sdk import SdkFiles
+from engage.server import serve
 from engage.settings import Settings
 from engage.shards import fixed_shards
 from engage.store import STORE_ERRORS, Appender, connect_async, connect_subscriber
 from engage.stream import Hub
 
-GRACE_SECONDS: Final = 5
 READY_SECONDS: Final = 1.0
 log = get_logger("engage.app")
 
@@ -149,38 +147,7 @@ def _internal_error(request: Request, error: Exception) -> Response:
     return engage_error(request, EngageError("no failure of the service", hint="its log says more"))
 
 
-class _Server(uvicorn.Server):
-    """Ends the streams first: uvicorn waits for open responses, and a stream never ends by itself."""
-
-    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
-        super().__init__(config)
-        self._hub = hub
-
-    async def shutdown(self, sockets: Any = None) -> None:
-        await self._hub.close()
-        await super().shutdown(sockets)
-
-
 def run(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT."""
     service = Service(settings, load_projects(settings))
-    config = uvicorn.Config(
-        service.app,
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        lifespan="on",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        backlog=4_096,
-    )
-    # What start-up made lives for ever: the collector need not look at it again, nor after every 700 new objects.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
-    _Server(config, service.hub).run()
+    serve(service.app, service.hub, settings)

@@ -73,6 +73,11 @@ class PayloadTooLarge(InvalidEvent):
     code = "payload_too_large"
 
 
+class HeadersTooLarge(EngageError):
+    status = 431
+    code = "headers_too_large"
+
+
 class Unauthorized(EngageError):
     status = 401
     code = "unauthorized"

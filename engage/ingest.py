@@ -27,6 +27,7 @@ from engage.wire import (
     WireBatch,
     WireEvent,
     decode_batch,
+    decode_context,
     decode_event,
     parse_time,
     repair,
@@ -48,6 +49,7 @@ ROUTES: Final[dict[str, str | None]] = {
     "/v1/m": None,  # analytics.js metrics: acknowledged below, never events
     "/v1/import": None,
 }
+MAX_KEPT_HEADER: Final = 512  # bytes of an Authorization header that is remembered
 METRICS_PATH: Final = "/v1/m"
 _OK: Final = b'{"success":true}'
 _RESULT_OK: Final = b'{"status":200}'
@@ -141,7 +143,7 @@ class Ingest:
             project = self._basic.get(authorization)
             if project is None:
                 project = self._keys.get(basic_user(authorization) or "")
-                if project is not None and len(self._basic) < 1_000:
+                if project is not None and len(authorization) <= MAX_KEPT_HEADER and len(self._basic) < 1_000:
                     self._basic[authorization] = project
         if project is None and in_body is not None:
             project = self._keys.get(in_body)
@@ -219,8 +221,13 @@ def _decode_envelope(body: bytes) -> WireBatch:
         raise InvalidEvent.from_decoder(error) from None
     if len(batch.batch) > MAX_BATCH_EVENTS:
         raise PayloadTooLarge(f"at most {MAX_BATCH_EVENTS} events in a batch", str(len(batch.batch)), field="$.batch")
-    if len(memoryview(batch.context)) > MAX_EVENT_BYTES or too_deep(bytes(batch.context)):
-        raise InvalidEvent(f"at most {MAX_EVENT_BYTES} bytes, {MAX_DEPTH} levels", "more", field="$.context")
+    if context := bytes(batch.context):
+        if len(context) > MAX_EVENT_BYTES or too_deep(context):
+            raise InvalidEvent(f"at most {MAX_EVENT_BYTES} bytes, {MAX_DEPTH} levels", "more", field="$.context")
+        try:
+            decode_context(context)
+        except msgspec.MsgspecError as error:
+            raise InvalidEvent.from_decoder(error).within("$.context") from None
     return batch
 
 

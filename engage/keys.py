@@ -38,7 +38,7 @@ class ShardKeys:
     | inbox | stream per person, fields `i`, `d`, `x` | until claimed, expired, or 100 newer | delivery, claim, release |
     | delivery | hash per delivery | 30 days | delivery, claim, release |
     | decisions | stream, field `d`, capped | the newest 1,000 entries of ≤ 20 | worker (decider), in the commit |
-    | failed | stream, capped | the newest 1,000 | delivery |
+    | failed | stream, capped | the newest 1,000 | delivery, and the decider in the commit |
     | stats | hash of counters | for ever | decider (in the commit), delivery, claim |
     | live | pub/sub channel | - | delivery, claim, decider |
     """
@@ -96,6 +96,11 @@ def rulebook_version(project: str, version: int) -> str:
 def shards(project: str) -> str:
     """String: how many shards the project has, set once."""
     return f"{{{project}}}:shards"
+
+
+def delivery_secret(project: str) -> str:
+    """String: 32 random bytes, made by the first decider; delivery ids are keyed with it."""
+    return f"{{{project}}}:delivery-secret"
 
 
 def deciders(project: str) -> str:

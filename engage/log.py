@@ -57,17 +57,31 @@ _decode_all = msgspec.json.Decoder(list[Logged]).decode
 _decode_raw = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-def decode_entry(payload: bytes) -> list[Logged]:
+class Unreadable(msgspec.Struct):
+    """A record that nobody can read, and why: it is put aside, so that its neighbours are decided as ever."""
+
+    raw: bytes
+    reason: str
+
+
+def decode_entry(payload: bytes) -> list[Logged | Unreadable]:
     """The records of one log entry, in order."""
     try:
-        return _decode_all(payload)
+        return list(_decode_all(payload))
     except msgspec.MsgspecError:
         # One event holds a number that no 64-bit type can: its neighbours are decoded as ever.
-        return [decode_record(raw) for raw in _decode_raw(payload)]
+        return [_decode_or_put_aside(raw) for raw in _decode_raw(payload)]
+
+
+def _decode_or_put_aside(raw: msgspec.Raw) -> Logged | Unreadable:
+    try:
+        return decode_record(raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        return Unreadable(bytes(raw), str(error))
 
 
 def decode_record(raw: msgspec.Raw) -> Logged:
-    """One record of an entry."""
+    """One record of an entry. Raises ValueError where it is none."""
     try:
         return _decode_one(raw)
     except msgspec.MsgspecError:

@@ -85,6 +85,7 @@ class _Stored:
         total = self._sum
         yield CounterMetricFamily("engage_events", "Events decided, each once", value=total["events"])
         yield CounterMetricFamily("engage_duplicates", "Events sent again and not counted", value=total["duplicates"])
+        yield CounterMetricFamily("engage_events_failed", "Events put aside undecided", value=total["events_failed"])
         decisions = CounterMetricFamily("engage_decisions", "What rules that an event woke came to", labels=["outcome"])
         for name, count in sorted(total.items()):
             if name.startswith("considered_"):

@@ -1,6 +1,7 @@
 """Reading the rulebook in force: an immutable snapshot in Redis that a pointer names."""
 
 import asyncio
+import secrets
 from typing import Any, Final
 
 import msgspec
@@ -34,6 +35,12 @@ def read_definitions_sync(client: Any, project: str, known: int) -> tuple[int, D
     return None if snapshot is None else (version, _decode(snapshot))
 
 
+async def _delivery_secret(client: Any, project: str) -> bytes:
+    key = keys.delivery_secret(project)
+    await client.set(key, secrets.token_bytes(32), nx=True)
+    return bytes(await client.get(key))
+
+
 class RulebookReader:
     """Keeps a project's rulebook current; deciders take `current` between two batches."""
 
@@ -43,6 +50,7 @@ class RulebookReader:
         self.current: Rulebook = compile_rulebook(Definitions())
         self.definitions = Definitions()
         self.version = 0
+        self._secret = b""
         self._refreshing = asyncio.Lock()
 
     async def refresh(self) -> None:
@@ -50,8 +58,10 @@ class RulebookReader:
             found = await read_definitions(self._client, self._project, self.version)
             if found is not None:
                 version, definitions = found
+                if not self._secret:
+                    self._secret = await _delivery_secret(self._client, self._project)
                 # Compiling 10,000 rules takes a while: not on the loop that decides.
-                self.current = await asyncio.to_thread(compile_rulebook, definitions, version)
+                self.current = await asyncio.to_thread(compile_rulebook, definitions, version, self._secret)
                 self.version, self.definitions = version, definitions
                 log.info("rulebook in force", project=self._project, version=version, rules=len(definitions.rules))
 

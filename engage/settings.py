@@ -20,6 +20,7 @@ _PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9/._+~-]+")
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s,]+", re.IGNORECASE)
 _DURATION: Final = re.compile(r"(\d+)(s|m|h|d)")
 _UNIT_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_LONGEST_MS: Final = 3_653 * 86_400_000
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +97,7 @@ def _url(*schemes: str) -> Callable[[str], str]:
 
 def _duration_ms(text: str) -> int:
     found = _DURATION.fullmatch(text)
-    if found is None or (value := int(found[1]) * _UNIT_MS[found[2]]) < _UNIT_MS["m"]:
+    if found is None or not _UNIT_MS["m"] <= (value := int(found[1]) * _UNIT_MS[found[2]]) <= _LONGEST_MS:
         raise ValueError
     return value
 
@@ -142,7 +143,7 @@ TABLE: Final = (
     Setting("allowed_origins", "ENGAGE_ALLOWED_ORIGINS", "origins such as https://app.example.com, separated by commas", _origins, "", "pages that may call the public wire; empty: any"),
     Setting("rules_dir", "ENGAGE_RULES_DIR", "a folder", _folder, None, "holds rules/, messages/, segments/, articles/; `engage up` watches it"),
     Setting("shards", "ENGAGE_SHARDS", "a number from 1 to 1024", _integer(1, 1_024), "8", "parts of the log; fixed once data exist"),
-    Setting("log_retention_ms", "ENGAGE_LOG_RETENTION", "a duration of at least a minute, such as 7d or 12h", _duration_ms, "7d", "how long events stay in the log"),
+    Setting("log_retention_ms", "ENGAGE_LOG_RETENTION", "a duration from a minute to ten years, such as 7d or 12h", _duration_ms, "7d", "how long events stay in the log"),
     Setting("url", "ENGAGE_URL", "an http: or https: URL", _url("http", "https"), "http://127.0.0.1:8700", "the running service, for commands that talk to it"),
     Setting("log_level", "ENGAGE_LOG_LEVEL", "debug, info, warning or error", _one_of("debug", "info", "warning", "error"), "info", "the least that is logged"),
     Setting("log_format", "ENGAGE_LOG_FORMAT", "auto, json or text", _one_of("auto", "json", "text"), "auto", "auto: text on a terminal, else JSON lines"),

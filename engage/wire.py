@@ -51,6 +51,8 @@ class WireEvent(msgspec.Struct, gc=False):
 
 
 class WireBatch(msgspec.Struct):
+    """What is common to the events of a batch; `context` is an object (`decode_context`) or null."""
+
     batch: list[Raw]
     sentAt: str | int | float | None = None
     writeKey: str | None = None
@@ -76,10 +78,12 @@ class LogRecord(msgspec.Struct, gc=False, omit_defaults=True):
 
 decode_event = msgspec.json.Decoder(WireEvent).decode
 decode_batch = msgspec.json.Decoder(WireBatch).decode
+decode_context = msgspec.json.Decoder(JsonObject | None).decode
 encode_records = msgspec.json.Encoder().encode
 
-_PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+# Escapes one by one, so that an escaped backslash is not taken for the start of the next; group 1: a lone surrogate.
+_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F])|.)", re.DOTALL)
 _from_iso = datetime.fromisoformat
 _LONE = re.compile("[\ud800-\udfff]")
 _BRACKET = ord("[")  # a number is looked for five times as fast as b"["
@@ -93,7 +97,7 @@ def repair(body: bytes) -> bytes:
             body.decode()
         except UnicodeDecodeError:
             body = body.decode("utf-8", "replace").encode()
-    if body.find(b"\\") >= 0 and _SURROGATE.search(body) and _SURROGATE.search(_PAIR.sub(b"", body)):
+    if body.find(b"\\") >= 0 and _SURROGATE.search(body) and any(found[1] for found in _ESCAPE.finditer(body)):
         try:
             text = dumps(loads(body), ensure_ascii=False, separators=(",", ":"))
         except (JSONDecodeError, RecursionError, ValueError):

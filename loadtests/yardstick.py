@@ -18,7 +18,7 @@ async def endpoint(request: Request) -> Response:
 app = Starlette(routes=[Route("/v1/track", endpoint, methods=["POST"]), Route("/v1/batch", endpoint, methods=["POST"])])
 
 if __name__ == "__main__":
-    # The same server and collector settings as engage.app.run.
+    # The same server and collector settings as engage.server.serve.
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)

@@ -165,7 +165,7 @@ class _Decision:
         if rule.holdout and draw("holdout", rule.id, state.person) < rule.holdout:
             self.say(rule.id, "holdout", at)
             return
-        identifier = delivery_id(rule.id, state.person, cause.message_id)
+        identifier = delivery_id(rule.id, state.person, cause.message_id, self.rulebook.secret)
         expires_at = None if message.expires is None else at + message.expires
         remember(state, rule.id, Record(identifier, at, expires_at), rule.cap, at)
         delivery = Delivery(

@@ -9,10 +9,11 @@ def hash16(person: str) -> int:
     return crc32(person.encode("utf-8", "surrogatepass")) & 0xFFFF
 
 
-def delivery_id(rule_id: str, person: str, message_id: str) -> str:
-    """One id for one rule, person and causing event: a replay makes the same one."""
+def delivery_id(rule_id: str, person: str, message_id: str, secret: bytes = b"") -> str:
+    """One id for one rule, person and causing event: a replay makes the same one, and nobody without the `secret` (of at
+    most 64 bytes) can: who knows an id may claim the delivery."""
     text = f"{rule_id}\0{person}\0{message_id}".encode("utf-8", "surrogatepass")
-    return f"{hash16(person):04x}{blake2b(text, digest_size=14).hexdigest()}"
+    return f"{hash16(person):04x}{blake2b(text, digest_size=14, key=secret).hexdigest()}"
 
 
 def delivery_shard_hash(delivery: str) -> int:

@@ -66,10 +66,13 @@ class LiveTracker(msgspec.Struct, frozen=True):
 class Rulebook:
     """Compiled by `compile_rulebook`; read by `decide` alone."""
 
-    __slots__ = ("absent", "cancelling", "rules", "trackers", "tracking", "triggers", "version", "without")
+    __slots__ = ("absent", "cancelling", "rules", "secret", "trackers", "tracking", "triggers", "version", "without")
 
-    def __init__(self, version: int, rules: list[tuple[LiveRule, Analysis]], trackers: dict[str, Tracker]) -> None:
+    def __init__(
+        self, version: int, secret: bytes, rules: list[tuple[LiveRule, Analysis]], trackers: dict[str, Tracker]
+    ) -> None:
         self.version = version
+        self.secret = secret
         self.rules = {live.id: live for live, _ in rules}
         direct = [(live, found) for live, found in rules if live.absence is None]
         absent = [live for live, _ in rules if live.absence]
@@ -93,8 +96,8 @@ def _by_name(entries: Iterable[tuple[LiveRule, Iterable[str]]]) -> dict[str, lis
     return found
 
 
-def compile_rulebook(definitions: Definitions, version: int = 0) -> Rulebook:
-    """Compiles every enabled rule. Raises RulesError with the problems that `check` would have reported."""
+def compile_rulebook(definitions: Definitions, version: int = 0, secret: bytes = b"") -> Rulebook:
+    """Compiles every enabled rule; `secret` goes into the ids of its deliveries. Raises RulesError with the problems that `check` would have reported."""
     problems: list[Problem] = []
     analyses: list[Analysis] = []
     for rule in definitions.rules:
@@ -112,7 +115,7 @@ def compile_rulebook(definitions: Definitions, version: int = 0) -> Rulebook:
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors:
         raise RulesError(f"{len(errors)} problems, the first: {errors[0]}", errors)
-    return _Compiler(definitions.messages).rulebook(analyses, version)
+    return _Compiler(definitions.messages).rulebook(analyses, version, secret)
 
 
 class _Compiler:
@@ -123,7 +126,7 @@ class _Compiler:
         self.live: dict[str, LiveMessage] = {}
         self.compiled: dict[bytes, tuple[Compiled, int]] = {}
 
-    def rulebook(self, analyses: list[Analysis], version: int) -> Rulebook:
+    def rulebook(self, analyses: list[Analysis], version: int, secret: bytes) -> Rulebook:
         trackers: dict[str, Tracker] = {}
         rules = []
         for found in analyses:
@@ -132,7 +135,7 @@ class _Compiler:
                 if known is None or known.keep < tracker.keep:
                     trackers[tracker.id] = tracker
             rules.append((self.rule(found), found))
-        return Rulebook(version, rules, trackers)
+        return Rulebook(version, secret, rules, trackers)
 
     def rule(self, found: Analysis) -> LiveRule:
         rule, condition = found.rule, found.condition

@@ -120,16 +120,21 @@ class ShardDecider:
             await self._fire_timers()
         await self._keep_house()
 
-    async def _apply(self, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> None:
+    async def _apply(self, entries: list[tuple[bytes, dict[bytes, bytes]]], careful: bool = False) -> None:
+        """Decides and commits as many of the entries as fit. `careful`: each on a copy of the state, so that an event which
+        cannot be decided is put aside and the person is as they were before it."""
         records: list[Logged] = []
-        position = self._position
+        transaction = Transaction(position=self._position)
         for entry, fields in entries:
             if records and len(records) >= READ_EVENTS:
                 break
-            records += decode_entry(fields[b"e"])
-            position = entry.decode()
+            for record in decode_entry(fields[b"e"]):
+                if isinstance(record, Logged):
+                    records.append(record)
+                else:
+                    self._put_aside(record.raw, record.reason, transaction)
+            transaction.position = entry.decode()
         rulebook = self._rulebooks.current
-        transaction = Transaction(position=position)
         hashes = [blake2b(f"{record.p}\0{record.message_id}".encode(), digest_size=10).digest() for record in records]
         known = await self._prepare({record.p for record in records}, hashes)
         changed: dict[str, Outcome] = {}
@@ -140,17 +145,32 @@ class ShardDecider:
                 continue
             known.add(hashed)
             transaction.seen.append(hashed)
-            self._decide(record, rulebook, transaction, changed)
+            state = self._states[record.p]
+            try:
+                self._decide(_copy(state) if careful else state, record, rulebook, transaction, changed)
+            except Exception as error:  # a mistake of ours: one event must not stop the shard
+                if not careful:
+                    for person in {record.p for record in records}:  # half changed, some of them
+                        del self._states[person]
+                    await self._apply(entries, careful=True)
+                    return
+                log.exception("event not decided", person=record.p, message_id=record.message_id)
+                self._put_aside(msgspec.json.encode(record), repr(error), transaction)
             transaction.stats[_lag_bucket(now - record.r)] += 1
             transaction.stats["lag_ms"] += max(0, now - record.r)
         transaction.stats["events"] += len(transaction.seen)
         await self._commit(transaction, changed)
 
+    def _put_aside(self, payload: bytes, reason: str, transaction: Transaction) -> None:
+        log.error("event put aside", reason=reason)
+        transaction.failed.append((payload, reason))
+        transaction.stats["events_failed"] += 1
+
     def _decide(
-        self, record: Logged, rulebook: Rulebook, transaction: Transaction, changed: dict[str, Outcome]
+        self, state: State, record: Logged, rulebook: Rulebook, transaction: Transaction, changed: dict[str, Outcome]
     ) -> None:
         event = to_event(record)
-        outcome = decide(self._states[record.p], event, event.timestamp, rulebook)
+        outcome = decide(state, event, event.timestamp, rulebook)
         shown = {
             "name": event.name,
             "type": event.type,
@@ -237,8 +257,14 @@ class ShardDecider:
             transaction = Transaction()
             changed: dict[str, Outcome] = {}
             for person in persons:
-                outcome = decide(self._states[person], None, now, self._rulebooks.current)
-                self._collect(person, now, None, outcome, transaction, changed)
+                try:
+                    outcome = decide(_copy(self._states[person]), None, now, self._rulebooks.current)
+                except Exception as error:  # as in _apply; the person's next event tries again
+                    log.exception("timer not decided", person=person)
+                    self._put_aside(msgspec.json.encode({"timer": person}), repr(error), transaction)
+                    transaction.timers[person] = None
+                else:
+                    self._collect(person, now, None, outcome, transaction, changed)
             await self._commit(transaction, changed)
         following = await self._client.zrange(self._keys.timers, 0, 0, withscores=True)
         self._next_timer = following[0][1] if following else float("inf")
@@ -255,9 +281,13 @@ class ShardDecider:
 
     async def _trim(self) -> None:
         """Drops what is older than the retention, never what is not yet applied."""
-        oldest = f"{now_ms() - self._retention_ms}-0"
+        oldest = f"{max(0, now_ms() - self._retention_ms)}-0"
         if _order(self._position) > _order(oldest):
             await self._client.xtrim(self._keys.log, minid=oldest, approximate=True)
+
+
+def _copy(state: State) -> State:
+    return decode_state(encode_state(state))
 
 
 def _brief(properties: dict[str, Any]) -> dict[str, Any]:

@@ -18,9 +18,9 @@ from engage.times import iso, now_ms
 from rules import Delivery
 from worker.doorbell import answered
 from worker.render import RenderError, render
+from worker.transaction import FAILED_KEPT
 
 AT_ONCE: Final = 200
-FAILED_KEPT: Final = 1_000
 log = get_logger("worker.delivery")
 _decode_delivery = msgspec.json.Decoder(Delivery).decode
 _decode_withdrawal = msgspec.json.Decoder(tuple[str, str]).decode

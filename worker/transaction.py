@@ -11,17 +11,19 @@ from worker.lease import LEASE_MS
 
 DECISIONS_KEPT: Final = 1_000  # entries …
 DECISIONS_EACH: Final = 20  # … of so many decisions at most: what history may cost a shard is bounded
+FAILED_KEPT: Final = 1_000
 
-# KEYS: lease, position, timers, outbox, decisions, stats, seen, generation, retired seen, then the states.
-# ARGV: token, lease ms, position or "", live channel, generation number, its start, then six counts (states, timers, outbox,
-# stats, seen, decisions) and their values in this order. Returns 1, or 0 when the lease is another's.
+# KEYS: lease, position, timers, outbox, decisions, stats, seen, generation, retired seen, failed, then the states.
+# ARGV: token, lease ms, position or "", live channel, generation number, its start, then seven counts (states, timers,
+# outbox, stats, seen, decisions, failed) and their values in this order. Returns 1, or 0 when the lease is another's.
 COMMIT = Script(f"""
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 local states, timers, outbox = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local stats, seen, decisions = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
-local a = 13
-for n = 1, states do redis.call('SET', KEYS[9 + n], ARGV[a]); a = a + 1 end
+local failed = tonumber(ARGV[13])
+local a = 14
+for n = 1, states do redis.call('SET', KEYS[10 + n], ARGV[a]); a = a + 1 end
 for n = 1, timers do
   if ARGV[a + 1] == '' then redis.call('ZREM', KEYS[3], ARGV[a]) else redis.call('ZADD', KEYS[3], ARGV[a + 1], ARGV[a]) end
   a = a + 2
@@ -37,6 +39,10 @@ if ARGV[3] ~= '' then redis.call('SET', KEYS[2], ARGV[3]) end
 for n = 1, decisions do
   redis.call('XADD', KEYS[5], 'MAXLEN', '~', {DECISIONS_KEPT}, '*', 'd', ARGV[a])
   a = a + 1
+end
+for n = 1, failed do
+  redis.call('XADD', KEYS[10], 'MAXLEN', '~', {FAILED_KEPT}, '*', 'd', ARGV[a], 'reason', ARGV[a + 1])
+  a = a + 2
 end
 if decisions > 0 then redis.call('PUBLISH', ARGV[4], '{{}}') end
 return 1
@@ -62,6 +68,7 @@ class Transaction(msgspec.Struct):
     outbox: list[tuple[str, bytes]] = []
     stats: Counter[str] = msgspec.field(default_factory=Counter)
     seen: list[bytes] = []
+    failed: list[tuple[bytes, str]] = []
     decisions: list[Decision] = []
 
     async def commit(self, client: Any, keys: ShardKeys, token: str, generation: int, since: int) -> bool:
@@ -72,12 +79,13 @@ class Transaction(msgspec.Struct):
         ]
         script_keys = [
             keys.lease, keys.position, keys.timers, keys.outbox, keys.decisions, keys.stats,
-            keys.seen(generation), keys.generation, keys.seen(generation - 2),
+            keys.seen(generation), keys.generation, keys.seen(generation - 2), keys.failed,
             *(keys.state(person) for person in self.states),
         ]  # fmt: skip
         args: list[Any] = [
             token, LEASE_MS, self.position, keys.live, generation, since,
             len(self.states), len(self.timers), len(self.outbox), len(self.stats), len(self.seen), len(decisions),
+            len(self.failed),
             *self.states.values(),
         ]  # fmt: skip
         for person, due in self.timers.items():
@@ -88,4 +96,6 @@ class Transaction(msgspec.Struct):
             args += (name, count)
         args += self.seen
         args += decisions
+        for payload, reason in self.failed:
+            args += (payload, reason)
         return bool(await COMMIT.run(client, script_keys, args))

@@ -6,7 +6,9 @@ import pytest
 from engine_helpers import PERSON, D, H, M, S, event, message, page, play, rule, rulebook
 
 from rules import (
+    Definitions,
     State,
+    compile_rulebook,
     decode_state,
     delivery_id,
     delivery_shard_hash,
@@ -127,6 +129,11 @@ def test_ids_say_their_shard_and_do_not_repeat() -> None:
     assert len(identifier) == 32
     assert len({delivery_id(rule_id, PERSON, sent) for rule_id in "ab" for sent in "xy"}) == 4
     assert delivery_id("a", "b", "c") == delivery_id("a", "b", "c")
+    keyed = {delivery_id("r", PERSON, "m1", secret) for secret in (b"one", b"another")}
+    assert len(keyed | {identifier}) == 3
+    assert {one[:4] for one in keyed} == {identifier[:4]}
+    book = compile_rulebook(Definitions([rule()], [message()]), secret=b"one")
+    assert play(new_state(PERSON), book, event("go", H, message_id="m1"))[0].deliveries[0].delivery_id in keyed
 
 
 def test_a_state_survives_its_bytes() -> None:

@@ -3,11 +3,18 @@
 import base64
 import gzip
 import json
+import socket
 import zlib
 
+import httpx
 import pytest
+import redis
 
 from engage.cors import ALLOW_HEADERS
+from engage.keys import ShardKeys
+from engage.settings import load_settings
+from engage.times import now_ms
+from tests.conftest import until
 
 CALLS = {
     "track": {"event": "Opened"},
@@ -277,3 +284,55 @@ def test_settings_for_analytics_next(wire):
     assert settings["integrations"]["Segment.io"]["apiKey"] == wire.key
     assert settings["integrations"]["Segment.io"]["apiHost"].endswith("/v1")
     assert wire.http.get("/v1/projects/wrong/settings").status_code == 404
+
+
+@pytest.mark.parametrize("context", [5, "x", [1], True])
+def test_a_batchs_context_is_an_object_and_a_wrong_one_stops_nobody(wire, person, context):
+    batch = [{"type": "track", "event": "A", "userId": person}]
+    reply = wire.post("/v1/batch", {"batch": batch, "context": context})
+    assert (reply.status_code, reply.json()["error"]["field"]) == (400, "$.context")
+    assert wire.post("/v1/batch", {"batch": batch, "context": None}).status_code == 200
+    assert [record["event"]["name"] for record in wire.decided(person, 1)] == ["A"]
+
+
+def test_an_escaped_backslash_before_a_lone_surrogate_is_seen_through(wire, person):
+    good = json.dumps({"type": "track", "event": "Good", "userId": person}).encode()
+    bad = good.replace(b"Good", rb"C:\\ud83d\ude00")
+    assert wire.post("/v1/batch", b'{"batch":[' + good + b"," + bad + b"]}").status_code == 200
+    assert [event["event"] for event in wire.events(person)] == ["Good", "C:\\ud83d\ufffd"]
+
+
+def test_a_head_without_an_end_is_refused(product):
+    address = httpx.URL(product.url)
+    with socket.create_connection((address.host, address.port), timeout=20) as connection:
+        connection.sendall(b"POST /v1/track HTTP/1.1\r\nhost: x\r\nx: ")
+        try:
+            for _ in range(200):
+                connection.sendall(b"y" * 4096)
+        except OSError:
+            pass  # it has hung up
+        reply = connection.recv(4096)
+    assert reply.startswith(b"HTTP/1.1 431 ")
+    assert b'"headers_too_large"' in reply
+
+
+def test_an_event_that_nobody_can_read_is_put_aside_and_the_shard_goes_on(service):
+    running = service()
+    url = load_settings({"ENGAGE_DATA_DIR": str(running.data_dir)}).redis_url
+    sent = {"type": "track", "event": "A", "messageId": "m", "userId": "somebody"}
+    good = {"p": "u:somebody", "r": now_ms(), "e": sent}
+    with (
+        redis.Redis.from_url(url) as store,
+        httpx.Client(base_url=running.url, auth=(running.secret_key, "")) as client,
+    ):
+        for shard in range(8):
+            store.xadd(ShardKeys("default", shard).log, {"e": json.dumps([{**good, "e": 5}, good, {**good, "c": [1]}])})
+
+        def totals() -> dict[str, int]:
+            return client.get("/api/stats").json()["totals"]
+
+        until(lambda: totals().get("events") == 8, what="the good ones are decided")
+        assert totals()["events_failed"] == 16
+        [(_, fields), _] = store.xrange(ShardKeys("default", 0).failed)
+    assert json.loads(fields[b"d"])["e"] == 5
+    assert b"Expected `object`, got `int`" in fields[b"reason"]
