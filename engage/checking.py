@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from engage.definitions import ARTICLES, FOLDERS, Loaded, load_folder
+from engage.definitions import ARTICLES, FOLDERS, Loaded, load_folder, read_document
 from engage.errors import InvalidRequest
 from engage.templates import template_problems
 from rules import Message, Problem, parse, parse_article
@@ -65,7 +65,7 @@ def _problems(file: Path, seen: dict[Path, Loaded]) -> list[Problem]:
         if root not in seen:
             seen[root] = load_folder(root)
         return [problem for problem in seen[root].problems if problem.file == str(file)]
-    text = file.read_bytes()
+    text = read_document(file)
     if file.suffix == ".md":
         return parse_article(text, str(file))[3]
     document, problems = parse(_kind_by_fields(text), text, str(file))

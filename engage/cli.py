@@ -124,6 +124,7 @@ def common(
 
 
 def _settings(**given: Any) -> Settings:
+    os.umask(0o077)  # keys, and what people did: for this user alone
     texts = {name: None if value is None else str(value) for name, value in given.items()}
     settings = load_settings(**texts)
     configure_logging(settings)

@@ -8,7 +8,7 @@ the other's reply lands behind it.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
 from engage.errors import Overloaded, StoreUnavailable
@@ -18,8 +18,10 @@ from engage.wire import LogRecord, encode_records
 
 Append = Callable[[Sequence[tuple[str, bytes]]], Awaitable[None]]
 MAX_WAITING: Final = 50_000
+MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
 FLUSHES: Final = 2
-ENTRY_EVENTS: Final = 500  # one log entry holds at most this many events: the unit in which a decider commits
+ENTRY_EVENTS: Final = 500  # one log entry holds at most this many events, the unit in which a decider commits …
+ENTRY_BYTES: Final = 1024 * 1024  # … and, unless it is one event, so many bytes: a decider reads several at once
 
 
 class GroupCommit:
@@ -30,20 +32,22 @@ class GroupCommit:
         self._append = append
         self._observe = observe
         self._waiting: defaultdict[str, list[LogRecord]] = defaultdict(list)
-        self._count = 0
+        self._count = self._bytes = 0
         self._callers: list[asyncio.Future[None]] = []
         self._running: set[asyncio.Task[None]] = set()
 
-    def add(self, records: Sequence[LogRecord], logs: Sequence[str]) -> None:
-        """Puts records in line, each for its shard's stream of `logs`; they are durable once `flushed()` has returned."""
+    def add(self, records: Sequence[LogRecord], logs: Sequence[str], size: int) -> None:
+        """Puts records of about `size` bytes in line, each for its shard's stream of `logs`; they are durable once
+        `flushed()` has returned."""
         waiting, shards = self._waiting, len(logs)
         for record in records:
             waiting[logs[shard_of(record.p, shards)]].append(record)
         self._count += len(records)
+        self._bytes += size
 
     def check_room(self) -> None:
         """Raises Overloaded while too many events wait for the store."""
-        if self._count >= MAX_WAITING:
+        if self._count >= MAX_WAITING or self._bytes >= MAX_WAITING_BYTES:
             raise Overloaded("more events wait for the store than this process may hold")
 
     async def flushed(self) -> None:
@@ -61,7 +65,7 @@ class GroupCommit:
         try:
             while self._callers:
                 waiting, callers, count = self._waiting, self._callers, self._count
-                self._waiting, self._callers, self._count = defaultdict(list), [], 0
+                self._waiting, self._callers, self._count, self._bytes = defaultdict(list), [], 0, 0
                 started = loop.time()
                 try:
                     await self._write(waiting)
@@ -79,11 +83,22 @@ class GroupCommit:
     async def _write(self, waiting: dict[str, list[LogRecord]]) -> None:
         await self._append(
             [
-                (log, encode_records(records[start : start + ENTRY_EVENTS]))
+                (log, payload)
                 for log, records in waiting.items()
                 for start in range(0, len(records), ENTRY_EVENTS)
+                for payload in _payloads(records[start : start + ENTRY_EVENTS])
             ]
         )
+
+
+def _payloads(records: list[LogRecord]) -> Iterator[bytes]:
+    payload = encode_records(records)
+    if len(payload) <= ENTRY_BYTES or len(records) == 1:
+        yield payload
+    else:
+        half = len(records) // 2
+        yield from _payloads(records[:half])
+        yield from _payloads(records[half:])
 
 
 def _answer(callers: list[asyncio.Future[None]], failure: Exception | None) -> None:

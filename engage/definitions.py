@@ -3,6 +3,8 @@
 A folder holds `rules/<id>.json`, `messages/<id>.json`, `segments/<id>.json` and `articles/<id>.<locale>.md`.
 """
 
+import errno
+import stat
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -25,6 +27,7 @@ from rules import (
 )
 
 FOLDERS: Final = {"rule": "rules", "message": "messages", "segment": "segments"}
+READ_BYTES: Final = 16 * 1024 * 1024  # of a file; a document may be far smaller, and is told how large it is
 ARTICLES: Final = "articles"
 Key = tuple[str, str]  # kind, id
 
@@ -124,12 +127,20 @@ class _Reader:
 
     def _text(self, path: Path) -> bytes | None:
         try:
-            return path.read_bytes()
+            return read_document(path)
         except FileNotFoundError:
             return None  # an editor that renames: the next change brings it back
         except OSError as error:
             self.problems.append(Problem(str(path), 0, 0, "$", f"Expected a readable file: {error.strerror}"))
             return None
+
+
+def read_document(path: Path) -> bytes:
+    """The bytes of a document. Raises OSError for what is no ordinary file: reading a pipe or a device might never end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is not an ordinary file")
+    with path.open("rb") as file:
+        return file.read(READ_BYTES)
 
 
 def _parse(kind: Any, text: bytes, file: str) -> Parsed:

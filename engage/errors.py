@@ -73,6 +73,11 @@ class PayloadTooLarge(InvalidEvent):
     code = "payload_too_large"
 
 
+class RequestTimeout(EngageError):
+    status = 408
+    code = "request_timeout"
+
+
 class HeadersTooLarge(EngageError):
     status = 431
     code = "headers_too_large"

@@ -63,6 +63,7 @@ if not entry then
 elseif redis.call('XDEL', KEYS[3], entry) == 1 then
   redis.call('HSET', KEYS[4], 'state', 'withdrawn')
 else
+  redis.call('HSET', KEYS[4], 'withdrawn', 1)
   return 0
 end
 redis.call('PEXPIRE', KEYS[4], {RECORD_MS})
@@ -88,9 +89,15 @@ redis.call('HINCRBY', KEYS[3], 'claimed', 1)
 return 1
 """)
 
-# KEYS: delivery, inbox, stats. ARGV: live channel. Gives a claimed delivery back; returns 1 if it was claimed.
+# KEYS: delivery, inbox, stats. ARGV: live channel. Gives a claimed delivery back; returns 1 if it was claimed and may be
+# offered again. One that was withdrawn meanwhile stays away.
 RELEASE = Script("""
 if redis.call('HGET', KEYS[1], 'state') ~= 'claimed' then return 0 end
+if redis.call('HGET', KEYS[1], 'withdrawn') then
+  redis.call('HSET', KEYS[1], 'state', 'withdrawn')
+  redis.call('HINCRBY', KEYS[3], 'withdrawn', 1)
+  return 0
+end
 local found = redis.call('HMGET', KEYS[1], 'd', 'x', 'person')
 local entry = redis.call('XADD', KEYS[2], '*', 'd', found[1], 'x', found[2])
 redis.call('HSET', KEYS[1], 'state', 'pending', 'entry', entry)

@@ -2,6 +2,7 @@
 over to the group commit; the 200 is sent after the fsync.
 """
 
+import asyncio
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
@@ -13,7 +14,15 @@ from msgspec import Raw
 from engage.access import basic_user, check_origin
 from engage.commit import GroupCommit
 from engage.cors import cors_headers
-from engage.errors import EngageError, InvalidEvent, PayloadTooLarge, Unauthorized, error_body, error_response
+from engage.errors import (
+    EngageError,
+    InvalidEvent,
+    PayloadTooLarge,
+    RequestTimeout,
+    Unauthorized,
+    error_body,
+    error_response,
+)
 from engage.keys import ShardKeys
 from engage.logs import get_logger
 from engage.projects import Project
@@ -49,6 +58,8 @@ ROUTES: Final[dict[str, str | None]] = {
     "/v1/m": None,  # analytics.js metrics: acknowledged below, never events
     "/v1/import": None,
 }
+BODY_SECONDS: Final = 30.0
+MAX_CONTEXT_COPIES: Final = 4 * MAX_BATCH_BYTES  # each event of a batch is logged with the batch's context
 MAX_KEPT_HEADER: Final = 512  # bytes of an Authorization header that is remembered
 METRICS_PATH: Final = "/v1/m"
 _OK: Final = b'{"success":true}'
@@ -108,7 +119,7 @@ class Ingest:
         event = _decode_one(body)
         project = self._project(scope, authorization, event.writeKey, origin)
         record = to_record(event, Raw(body), kind, None, received_at, None)
-        self._commit.add((record,), self._logs[project.id])
+        self._commit.add((record,), self._logs[project.id], len(body))
         await self._commit.flushed()
         self._count("accepted", 1)
         return 200, _OK
@@ -128,7 +139,7 @@ class Ingest:
             except EngageError as error:
                 results[index] = _failure(error, index)
         if records:
-            self._commit.add(records, self._logs[project.id])
+            self._commit.add(records, self._logs[project.id], len(body) + len(memoryview(batch.context)) * len(records))
             await self._commit.flushed()
             self._count("accepted", len(records))
         if bad := len(results) - len(records):
@@ -176,12 +187,16 @@ async def _read(receive: Receive, length: int | None, encoding: bytes | None) ->
     body: bytes = message.get("body", b"")
     if message.get("more_body"):
         chunks, size = [body], len(body)
-        while message.get("more_body"):
-            message = await receive()
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-            if size > MAX_BATCH_BYTES:
-                raise PayloadTooLarge(f"a body of at most {MAX_BATCH_BYTES} bytes", "more", field="$")
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                while message.get("more_body"):
+                    message = await receive()
+                    chunks.append(message.get("body", b""))
+                    size += len(chunks[-1])
+                    if size > MAX_BATCH_BYTES:
+                        raise PayloadTooLarge(f"a body of at most {MAX_BATCH_BYTES} bytes", "more", field="$")
+        except TimeoutError:
+            raise RequestTimeout(f"a whole body within {BODY_SECONDS:g} s", f"{size} bytes of it", field="$") from None
         body = b"".join(chunks)
     if message["type"] == "http.disconnect":
         raise InvalidEvent("a whole body", "a connection closed half-way", field="$")
@@ -224,6 +239,9 @@ def _decode_envelope(body: bytes) -> WireBatch:
     if context := bytes(batch.context):
         if len(context) > MAX_EVENT_BYTES or too_deep(context):
             raise InvalidEvent(f"at most {MAX_EVENT_BYTES} bytes, {MAX_DEPTH} levels", "more", field="$.context")
+        if len(context) * len(batch.batch) > MAX_CONTEXT_COPIES:
+            expected = f"a context of at most {MAX_CONTEXT_COPIES // len(batch.batch)} bytes for so many events"
+            raise PayloadTooLarge(expected, str(len(context)), field="$.context")
         try:
             decode_context(context)
         except msgspec.MsgspecError as error:

@@ -37,8 +37,10 @@ def read_definitions_sync(client: Any, project: str, known: int) -> tuple[int, D
 
 async def _delivery_secret(client: Any, project: str) -> bytes:
     key = keys.delivery_secret(project)
-    await client.set(key, secrets.token_bytes(32), nx=True)
-    return bytes(await client.get(key))
+    if (found := await client.get(key)) is None:
+        await client.set(key, secrets.token_bytes(32), nx=True)
+        found = await client.get(key)
+    return bytes(found)
 
 
 class RulebookReader:

@@ -1,6 +1,7 @@
 """uvicorn as Engage runs it: streams end before it stops, and no request's head grows without bound."""
 
 import gc
+import resource
 from typing import Any, Final
 
 import uvicorn
@@ -38,6 +39,13 @@ class BoundedHttp(HttpToolsProtocol):
             self.transport.close()
 
 
+def _raise_file_limit() -> None:
+    """A stream is an open file: 1,024, the usual soft limit, is soon reached. What the system allows is taken."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 class _Server(uvicorn.Server):
     """Ends the streams first: uvicorn waits for open responses, and a stream never ends by itself."""
 
@@ -67,6 +75,7 @@ def serve(app: ASGIApp, hub: Hub, settings: Settings) -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
         backlog=4_096,
     )
+    _raise_file_limit()
     # What start-up made lives for ever: the collector need not look at it again, nor after every 700 new objects.
     gc.collect()
     gc.freeze()

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -17,7 +17,7 @@ from engage.errors import ConfigurationError
 PREFIX: Final = "ENGAGE_"
 MAX_SOCKET_PATH: Final = 100
 _PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9/._+~-]+")
-_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s,]+", re.IGNORECASE)
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s,@]+", re.IGNORECASE)
 _DURATION: Final = re.compile(r"(\d+)(s|m|h|d)")
 _UNIT_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _LONGEST_MS: Final = 3_653 * 86_400_000
@@ -107,10 +107,15 @@ def _folder(text: str) -> Path:
 
 
 def _origins(text: str) -> tuple[str, ...]:
-    origins = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
-    if not all(_ORIGIN.fullmatch(origin) for origin in origins):
+    return tuple(_origin(part.strip().rstrip("/")) for part in text.split(",") if part.strip())
+
+
+def _origin(text: str) -> str:
+    """As browsers send it: in lower case, without the port that its scheme has anyway."""
+    if _ORIGIN.fullmatch(text) is None:
         raise ValueError
-    return origins
+    scheme, _, host = text.lower().partition("://")
+    return f"{scheme}://{host.removesuffix({'http': ':80', 'https': ':443'}.get(scheme, '/'))}"
 
 
 def _key(text: str) -> str:
@@ -172,7 +177,7 @@ def load_settings(environment: Mapping[str, str] = os.environ, /, **given: str |
     external = values["redis_url"]
     values["redis_url"] = external or f"unix://{socket_path(data, 'log')}"
     values["queue_url"] = values["queue_url"] or external or f"unix://{socket_path(data, 'queue')}"
-    values["database_url"] = values["database_url"] or f"sqlite:///{data / 'engage.db'}"
+    values["database_url"] = values["database_url"] or f"sqlite:///{quote(str(data / 'engage.db'))}"
     return Settings(**values)
 
 

@@ -8,8 +8,10 @@ from engage.errors import ConfigurationError
 
 async def fixed_shards(client: Any, project: str, wanted: int) -> int:
     """Sets the number at first use. Raises ConfigurationError when it was set to another."""
-    await client.set(keys.shards(project), wanted, nx=True)
-    fixed = int(await client.get(keys.shards(project)))
+    if (found := await client.get(keys.shards(project))) is None:
+        await client.set(keys.shards(project), wanted, nx=True)
+        found = await client.get(keys.shards(project))
+    fixed = int(found)
     if fixed != wanted:
         raise ConfigurationError(
             f"{fixed}, the number of shards this data was written with",

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
+import redis.exceptions
 
 from engage.inbox import Notice, read_pending
 from engage.keys import ShardKeys, shard_of
@@ -19,6 +20,7 @@ from engage.store import STORE_ERRORS
 from engage.times import now_ms
 
 HEARTBEAT_SECONDS: Final = 15.0
+PING_SECONDS: Final = 5.0  # of silence, then the store is asked whether it is there
 RESUBSCRIBE_SECONDS: Final = 0.25
 BUFFER: Final = 100  # notices a slow client may have waiting; beyond it the client reads its inbox again
 _decode_notice = msgspec.json.Decoder(Notice).decode
@@ -156,15 +158,14 @@ class Hub:
     async def _listen(self) -> None:
         lost = False
         while True:
-            pubsub = self._subscriber.pubsub(ignore_subscribe_messages=True)
+            pubsub = self._subscriber.pubsub()
             try:
                 await pubsub.subscribe(*self._channels)
                 lost = False
                 for client in self._all():  # what was published while nobody listened lies in the inboxes
                     client.dirty = True
                     client.wake.set()
-                async for message in pubsub.listen():
-                    self._spread(*self._channels[message["channel"]], message["data"])
+                await self._hear(pubsub)
             except STORE_ERRORS as error:
                 if not lost:
                     log.warning("live channel lost, trying again", error=str(error))
@@ -174,6 +175,19 @@ class Hub:
             finally:
                 await pubsub.aclose()
             await asyncio.sleep(RESUBSCRIBE_SECONDS)
+
+    async def _hear(self, pubsub: Any) -> None:
+        """Spreads what is published. Raises a store error when a ping is not answered: a line can be dead in silence."""
+        asked = False
+        while True:
+            message = await pubsub.get_message(timeout=PING_SECONDS)
+            if message is None:
+                if asked:
+                    raise redis.exceptions.ConnectionError(f"no answer within {PING_SECONDS:g} s")
+                await pubsub.ping()
+            elif message["type"] == "message":
+                self._spread(*self._channels[message["channel"]], message["data"])
+            asked = message is None
 
     def _spread(self, project: str, shard: int, data: bytes) -> None:
         notice = _decode_notice(data)

@@ -22,7 +22,7 @@ LITERAL_FIELDS: Final = frozenset({"url", "article", "target", "selector", "path
 MAX_CONTENT: Final = 256 * 1024
 
 _INLINE: Final = re.compile(r"([\\`*_\[\]<>~&|])")
-_LINE_START: Final = re.compile(r"^(\d+)?([#+\-=.)])")
+_LINE_START: Final = re.compile(r"^( ?\d*)([#+\-=.)])")
 _SPACE: Final = re.compile(r"\s+")
 # Tags that put values out on their own would go past the escaping; the others decide and assign only.
 _TAGS_REFUSED: Final = (
@@ -33,7 +33,7 @@ _TAGS_REFUSED: Final = (
 def escape_markdown(text: str) -> str:
     """`text` so that Markdown reads it as nothing but text, on one line."""
     text = _INLINE.sub(r"\\\1", _SPACE.sub(" ", text))
-    return _LINE_START.sub(lambda found: f"{found[1] or ''}\\{found[2]}", text)
+    return _LINE_START.sub(lambda found: f"{found[1]}\\{found[2]}", text)
 
 
 class _EscapedNode(OutputNode):

@@ -86,6 +86,7 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F])|.)", re.DOTALL)
 _from_iso = datetime.fromisoformat
 _LONE = re.compile("[\ud800-\udfff]")
+_LATEST = 2**53  # ms; what is beyond is no time, and might not fit where times are kept
 _BRACKET = ord("[")  # a number is looked for five times as fast as b"["
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
@@ -129,7 +130,7 @@ def parse_time(value: str | float | None) -> int | None:
             if moment.tzinfo is None:
                 moment = moment.replace(tzinfo=UTC)
             return int(moment.timestamp() * 1000 + 0.5)
-        return None if value is None else int(value if value > 1e11 else value * 1000)
+        return None if value is None or abs(value) > _LATEST else int(value if value > 1e11 else value * 1000)
     except (ValueError, OverflowError):
         return None
 

@@ -26,7 +26,9 @@ from worker.transaction import Decision, Transaction
 
 READ_ENTRIES: Final = 16  # log entries applied in one commit, as long as they hold at most …
 READ_EVENTS: Final = 2_000
-CACHED_STATES: Final = 20_000
+READ_BYTES: Final = 2 * 1024 * 1024
+CACHED_STATES: Final = 20_000  # of a shard, and …
+CACHED_BYTES: Final = 8 * 1024 * 1024  # … as they are stored; in memory they take several times as much
 TIMERS_AT_ONCE: Final = 500
 BRIEF_FIELDS: Final = 8
 BRIEF_TEXT: Final = 80  # characters
@@ -64,6 +66,7 @@ class ShardDecider:
         self._retention_ms = retention_ms
         self._lease = Lease(client, keys)
         self._states: dict[str, State] = {}
+        self._sizes: dict[str, int] = {}  # bytes, of those that were stored
         self._position = "0-0"
         self._generation = 1
         self._since = 0
@@ -124,9 +127,9 @@ class ShardDecider:
         """Decides and commits as many of the entries as fit. `careful`: each on a copy of the state, so that an event which
         cannot be decided is put aside and the person is as they were before it."""
         records: list[Logged] = []
-        transaction = Transaction(position=self._position)
+        transaction, size = Transaction(position=self._position), 0
         for entry, fields in entries:
-            if records and len(records) >= READ_EVENTS:
+            if len(records) >= READ_EVENTS or size >= READ_BYTES:
                 break
             for record in decode_entry(fields[b"e"]):
                 if isinstance(record, Logged):
@@ -134,6 +137,7 @@ class ShardDecider:
                 else:
                     self._put_aside(record.raw, record.reason, transaction)
             transaction.position = entry.decode()
+            size += len(fields[b"e"])
         rulebook = self._rulebooks.current
         hashes = [blake2b(f"{record.p}\0{record.message_id}".encode(), digest_size=10).digest() for record in records]
         known = await self._prepare({record.p for record in records}, hashes)
@@ -223,6 +227,7 @@ class ShardDecider:
         replies = await pipeline.execute()
         for person, blob in zip(missing, replies, strict=False):
             self._states[person] = decode_state(blob) if blob else new_state(person)
+            self._sizes[person] = len(blob or b"")
         if not hashes:
             return set()
         return {h for h, new, old in zip(hashes, replies[-2], replies[-1], strict=True) if new or old}
@@ -235,6 +240,7 @@ class ShardDecider:
             done = await transaction.commit(self._client, self._keys, self._lease.token, self._generation, self._since)
         except BaseException:
             self._states.clear()
+            self._sizes.clear()
             raise
         if not done:
             raise LeaseLost
@@ -245,8 +251,16 @@ class ShardDecider:
             self._next_timer = min(self._next_timer, *due)
         if transaction.outbox:
             self._doorbell.ring(self._keys)
-        while len(self._states) > CACHED_STATES:
-            del self._states[next(iter(self._states))]
+        self._sizes |= {person: len(blob) for person, blob in transaction.states.items()}
+        self._forget()
+
+    def _forget(self) -> None:
+        """Keeps no more states at hand than the bounds allow, those that were loaded last."""
+        size = sum(self._sizes.values()) if len(self._sizes) <= CACHED_STATES else CACHED_BYTES + 1
+        while self._states and (len(self._states) > CACHED_STATES or size > CACHED_BYTES):
+            person = next(iter(self._states))
+            del self._states[person]
+            size -= self._sizes.pop(person, 0)
 
     async def _fire_timers(self) -> None:
         now = now_ms()

@@ -35,6 +35,8 @@ def drain(prefix: str) -> int:
         return Drain(store, ShardKeys(project, int(shard)), project).run()
     except STORE_ERRORS as error:
         log.warning("store away, the sweep rings again", shard=prefix, error=str(error))
+        for client in _clients():
+            client.close()  # the other lines may be dead as well: each would be waited for in turn
         return 0
 
 
@@ -77,16 +79,18 @@ class Drain:
         return put
 
     def _render(self, entry: bytes, payload: bytes, group: list[tuple[bytes, Delivery, bytes]]) -> None:
-        delivery = _decode_delivery(payload)
-        message = self._messages.get(delivery.message_id)
         try:
+            delivery = _decode_delivery(payload)
+            message = self._messages.get(delivery.message_id)
             if message is None:
                 raise RenderError("there is no such message any more")
             content = render(message.content, delivery.locale, delivery.data)
+            group.append((entry, delivery, _wire(delivery, content)))
         except RenderError as error:
             self._fail(entry, payload, f"{delivery.message_id}: {error}")
-            return
-        group.append((entry, delivery, _wire(delivery, content)))
+        except Exception as error:  # a mistake of ours: one delivery must not stop the shard
+            log.exception("delivery not rendered")
+            self._fail(entry, payload, repr(error))
 
     def _deliver(self, group: list[tuple[bytes, Delivery, bytes]]) -> int:
         if not group:

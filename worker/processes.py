@@ -26,6 +26,9 @@ from worker.lease import fair_share, resign
 
 BALANCE_SECONDS: Final = 0.5
 MAINTENANCE_SECONDS: Final = 30
+WORKER_TTL_SECONDS: Final = (
+    30  # RQ waits for a job 15 s less at a time, and for an answer 5 s less: a dead line is noticed
+)
 log = get_logger("worker")
 
 
@@ -34,7 +37,7 @@ class Deciders:
 
     def __init__(self, settings: Settings, projects: list[str]) -> None:
         self._client = connect_async(settings.redis_url)
-        self._reader = connect_async(settings.redis_url, timeout=None)
+        self._reader = connect_async(settings.redis_url)  # of its own: XREAD blocks
         self._doorbell = Doorbell(settings.queue_url)
         self._rulebooks = {project: RulebookReader(self._client, project) for project in projects}
         self._settings = settings
@@ -139,6 +142,7 @@ def work(settings: Settings) -> None:
         connection=connection,
         serializer=JSONSerializer,
         maintenance_interval=MAINTENANCE_SECONDS,
+        worker_ttl=WORKER_TTL_SECONDS,
     )
     worker.work(logging_level="WARNING")
     sys.exit(0)

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from liquid.exceptions import LiquidError
-
 from engage.locales import choose
 from engage.templates import MARKDOWN_FIELDS, is_template, template
 
@@ -26,8 +24,8 @@ def _fill(value: Any, field: str, data: dict[str, Any], path: str) -> Any:
             return value
         try:
             return template(value, field in MARKDOWN_FIELDS).render(**data)
-        except LiquidError as error:
-            raise RenderError(f"{path}: {error}") from error
+        except Exception as error:  # filters raise whatever their arithmetic does: `round` of "inf", `date` of 10^30
+            raise RenderError(f"{path}: {error!r}") from error
     if isinstance(value, dict):
         return {key: _fill(item, key, data, f"{path}.{key}") for key, item in value.items()}
     if isinstance(value, list):

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 import redis
@@ -294,3 +295,12 @@ def test_an_edit_reaches_the_running_product(service, folder):
     assert [message["id"] for message in published["messages"]] == ["greeting", "second"]
     assert [rule["id"] for rule in published["rules"]] == ["hello"]
     until(lambda: "rules/hello.json:1:" in one.log, what="the problem is reported")
+
+
+def test_what_is_no_ordinary_file_is_a_problem_and_stops_nothing(tmp_path):
+    (tmp_path / "rules").mkdir()
+    os.mkfifo(tmp_path / "rules" / "pipe.json")
+    (tmp_path / "rules" / "zero.json").symlink_to("/dev/zero")
+    problems = load_folder(tmp_path).problems
+    assert [Path(problem.file).name for problem in problems] == ["pipe.json", "zero.json"]
+    assert all("it is not an ordinary file" in problem.message for problem in problems)

@@ -1,6 +1,8 @@
 """One settings table: every wrong value is named at once, and every setting is documented."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -128,3 +130,18 @@ def test_nothing_else_reads_the_environment():
     }
     # bootstrap runs before anything is installed, and sets up a PATH.
     assert readers == {"engage/settings.py", "engage/bootstrap.py"}
+
+
+def test_origins_are_kept_as_browsers_send_them():
+    given = "https://App.Example.com, https://ok.example:443/, http://old.example:80, https://other.example:8443"
+    expected = ("https://app.example.com", "https://ok.example", "http://old.example", "https://other.example:8443")
+    assert load_settings({"ENGAGE_ALLOWED_ORIGINS": given}).allowed_origins == expected
+
+
+@pytest.mark.parametrize("name", ["what? #1", "100%25 café 日本"])
+def test_whatever_the_data_folder_is_called_its_database_lies_in_it_and_is_nobody_elses(tmp_path, name):
+    folder = tmp_path / name
+    command = [sys.executable, "-m", "engage", "keys", "--json", "--data", str(folder)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    assert (folder / "engage.db").stat().st_mode & 0o077 == 0
+    assert folder.stat().st_mode & 0o077 == 0

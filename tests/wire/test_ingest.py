@@ -1,5 +1,6 @@
 """The way in over real HTTP: who may send what, and what becomes of it."""
 
+import asyncio
 import base64
 import gzip
 import json
@@ -10,7 +11,9 @@ import httpx
 import pytest
 import redis
 
+from engage import ingest
 from engage.cors import ALLOW_HEADERS
+from engage.errors import RequestTimeout
 from engage.keys import ShardKeys
 from engage.settings import load_settings
 from engage.times import now_ms
@@ -300,6 +303,30 @@ def test_an_escaped_backslash_before_a_lone_surrogate_is_seen_through(wire, pers
     bad = good.replace(b"Good", rb"C:\\ud83d\ude00")
     assert wire.post("/v1/batch", b'{"batch":[' + good + b"," + bad + b"]}").status_code == 200
     assert [event["event"] for event in wire.events(person)] == ["Good", "C:\\ud83d\ufffd"]
+
+
+def test_a_batchs_context_may_not_blow_up_the_log(wire, person):
+    batch = [{"type": "track", "event": "A", "userId": person}] * 2_000
+    reply = wire.post("/v1/batch", {"batch": batch, "context": {"x": "y" * 2_000}})
+    assert (reply.status_code, reply.json()["error"]["field"]) == (413, "$.context")
+    assert wire.post("/v1/batch", {"batch": batch, "context": {"x": "y" * 500}}).status_code == 200
+
+
+def test_a_body_that_does_not_end_is_given_up(monkeypatch):
+    monkeypatch.setattr(ingest, "BODY_SECONDS", 0.01)
+    first = [{"type": "http.request", "body": b"{", "more_body": True}]
+
+    async def receive():
+        return first.pop() if first else await asyncio.Event().wait()
+
+    with pytest.raises(RequestTimeout, match="a whole body within"):
+        asyncio.run(ingest._read(receive, None, None))
+
+
+def test_a_time_and_a_number_beyond_all_measure_stop_nobody(wire, person):
+    body = b'{"sentAt":1e300,"batch":[{"type":"track","event":"A","userId":"%s","properties":{"x":1e999}}]}'
+    assert wire.post("/v1/batch", body % person.encode()).status_code == 200
+    assert [record["event"]["name"] for record in wire.decided(person, 1)] == ["A"]
 
 
 def test_a_head_without_an_end_is_refused(product):

@@ -44,6 +44,18 @@ def test_a_cancel_also_takes_back_what_was_not_shown_yet(wire, person):
     assert wire.post(f"/v1/deliveries/{delivery['delivery_id']}/claim", b"").json() == {"claimed": False}
 
 
+def test_what_was_cancelled_while_claimed_is_not_offered_again(wire, person):
+    wire.track(person, "Wait")
+    [delivery] = wire.wait_inbox(person)
+    path = f"/v1/deliveries/{delivery['delivery_id']}"
+    assert wire.post(f"{path}/claim", b"").json() == {"claimed": True}
+    wire.track(person, "Stop")
+    wire.track(person, "Wake")
+    assert [waiting["rule_id"] for waiting in wire.wait_inbox(person)] == ["always"]  # the withdrawal went before
+    assert wire.post(f"{path}/release", b"").json() == {"released": False}
+    assert [waiting["rule_id"] for waiting in wire.inbox(person)] == ["always"]
+
+
 def test_what_did_not_happen_in_time_wakes_a_rule(wire, person):
     wire.track(person, "Trial Started")
     assert wire.wait_inbox(person)[0]["rule_id"] == "absent"

@@ -1,5 +1,6 @@
 """The pure parts of ingest: repairing, bounding, timing and recording what clients send."""
 
+import asyncio
 import gzip
 import json
 import re
@@ -10,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engage.commit import ENTRY_BYTES, GroupCommit
 from engage.errors import InvalidEvent
 from engage.ingest import inflate
 from engage.log import decode_entry, to_event
 from engage.wire import (
     MAX_DEPTH,
     MAX_ID,
+    LogRecord,
     Times,
     decode_event,
     encode_records,
@@ -200,3 +203,20 @@ def test_envelope_context_lies_below_the_events_own():
 
 def test_gzip_of_python_is_what_inflate_reads():
     assert inflate(gzip.compress(b"{}"), b"gzip") == b"{}"
+
+
+def test_a_large_flush_becomes_several_entries_in_order():
+    records = [LogRecord("u:a", NOW, msgspec.Raw(b'"%s"' % (b"x" * 30_000)), str(number)) for number in range(100)]
+    written: list[tuple[str, bytes]] = []
+
+    async def append(entries):
+        written.extend(entries)
+
+    async def commit():
+        group = GroupCommit(append)
+        group.add(records, ["log"], 0)
+        await group.flushed()
+
+    asyncio.run(commit())
+    assert max(len(payload) for _, payload in written) <= ENTRY_BYTES
+    assert [record["i"] for _, payload in written for record in json.loads(payload)] == [r.i for r in records]

@@ -15,6 +15,7 @@ from rules import decide, decode_state
 from worker import decider as module
 from worker.decider import ShardDecider
 from worker.doorbell import Doorbell
+from worker.lease import Lease, fair_share
 
 KEYS = ShardKeys("default", 0)
 
@@ -35,7 +36,7 @@ def _fails_half_way(state: Any, event: Any, now: int, rulebook: Any) -> Any:
     return outcome
 
 
-async def _decide_until(url: str, events: int) -> None:
+async def _decide_until(url: str, events: int) -> ShardDecider:
     client = connect_async(url)
     doorbell = Doorbell(url)
     shard = ShardDecider(client, client, KEYS, RulebookReader(client, "default"), doorbell, 7 * 86_400_000)
@@ -48,6 +49,7 @@ async def _decide_until(url: str, events: int) -> None:
     await running
     await client.aclose()
     doorbell.close()
+    return shard
 
 
 def test_an_event_that_breaks_the_engine_is_put_aside_and_its_person_is_as_before(
@@ -70,3 +72,33 @@ def test_an_event_that_breaks_the_engine_is_put_aside_and_its_person_is_as_befor
         assert failed[b"reason"] == b"ZeroDivisionError('a mistake')"
         assert store.hget(KEYS.stats, "events_failed") == b"1"
         assert store.get(KEYS.position) == sent
+
+
+def test_a_decider_begins_also_when_the_stores_memory_is_full(empty_store: str) -> None:
+    async def begin() -> tuple[int, bool]:
+        client = connect_async(empty_store)
+        try:
+            return await fair_share(client, "default", "me", 8, now_ms()), await Lease(client, KEYS).acquire()
+        finally:
+            await client.aclose()
+
+    with redis.Redis.from_url(empty_store) as store:
+        store.config_set("maxmemory", 1)
+        try:
+            assert asyncio.run(begin()) == (8, True)
+        finally:
+            store.config_set("maxmemory", 0)
+
+
+def test_states_at_hand_are_bounded_by_bytes(empty_store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CACHED_BYTES", 2_000)
+    sent = [
+        {**_record(f"p{n}", "One"), "e": {**_record(f"p{n}", "One")["e"], "context": {"locale": "ja"}}}
+        for n in range(50)
+    ]
+    with redis.Redis.from_url(empty_store) as store:
+        for record in sent:
+            store.xadd(KEYS.log, {"e": msgspec.json.encode([record])})
+    shard = asyncio.run(_decide_until(empty_store, len(sent)))
+    assert 0 < sum(shard._sizes.values()) <= 2_000
+    assert shard._sizes.keys() == shard._states.keys()

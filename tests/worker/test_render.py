@@ -108,3 +108,17 @@ def test_the_locale_falls_back_to_its_language_then_english(wanted, got):
 
 def test_without_english_the_first_locale_is_taken():
     assert choose(["ja", "de"], "fr") == "ja"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{{ event.properties.x | round }}", "inf"),
+        ("{{ event.properties.x | ceil }}", "nan"),
+        ("{{ event.properties.x | date: '%d %B' }}", "9" * 30),
+        ("{{ event.properties.x | base64_decode }}", "////"),
+    ],
+)
+def test_a_filter_that_cannot_take_a_value_fails_that_delivery_alone(text, value):
+    with pytest.raises(RenderError, match=r"^\$\.text: "):
+        render({"en": {"text": text}}, "en", {"event": {"properties": {"x": value}}})
