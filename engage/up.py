@@ -28,6 +28,7 @@ from engage.watcher import Watcher
 from rules import Definitions
 
 PORT_SECONDS: Final = 1.0
+LOAD_SECONDS: Final = 3_600.0  # what a Valkey may take to load its data: about 4 s a gigabyte, and a slow disk more
 SETTLE_SECONDS: Final = 10.0
 log = get_logger("engage.up")
 
@@ -103,6 +104,7 @@ class _Up:
                 partial(valkey.prepare, settings, name),
                 orphaned=signal.SIGTERM,
                 log_file=valkey.log_file(settings, name),
+                ready_seconds=LOAD_SECONDS,
             )
             for name, url in embedded
         ]

@@ -81,14 +81,23 @@ def proxy(empty_store: str) -> Iterator[Proxy]:
     made.close()
 
 
-def read_stream(url: str, query: dict[str, str], came: list[str]) -> None:
-    try:
-        with httpx.Client(timeout=SECONDS) as client, client.stream("GET", f"{url}/v1/stream", params=query) as reply:
-            for line in reply.iter_lines():
-                if line.startswith("data: "):
-                    came.append(line)
-    except httpx.HTTPError:
-        pass  # the service has stopped
+def read_stream(url: str, query: dict[str, str], came: list[str], stop: threading.Event) -> None:
+    """As a browser does it: when a stream ends, the next one goes on after the last event."""
+    last: dict[str, str] = {}
+    while not stop.is_set():
+        try:
+            with (
+                httpx.Client(timeout=SECONDS) as client,
+                client.stream("GET", f"{url}/v1/stream", params=query, headers=last) as reply,
+            ):
+                for line in reply.iter_lines():
+                    if line.startswith("id: "):
+                        last["last-event-id"] = line.removeprefix("id: ")
+                    elif line.startswith("data: "):
+                        came.append(line)
+        except httpx.HTTPError:
+            pass
+        stop.wait(0.2)
 
 
 def test_events_decisions_and_streams_go_on_over_new_lines(service: StartService, proxy: Proxy, tmp_path: Path) -> None:
@@ -101,7 +110,8 @@ def test_events_decisions_and_streams_go_on_over_new_lines(service: StartService
 
     came: list[str] = []
     query = {"writeKey": running.write_key, "userId": "u"}
-    reading = threading.Thread(target=read_stream, args=(running.url, query, came))
+    stop = threading.Event()
+    reading = threading.Thread(target=read_stream, args=(running.url, query, came, stop))
     reading.start()
     with running.client(timeout=20) as client:
 
@@ -112,5 +122,6 @@ def test_events_decisions_and_streams_go_on_over_new_lines(service: StartService
             until(partial(acknowledged, number), SECONDS, "the event is acknowledged")
             until(lambda number=number: len(came) == number, SECONDS, f"delivery {number} is on the stream")
             proxy.silence()
+    stop.set()
     running.stop()
     reading.join(10)
