@@ -1,4 +1,4 @@
-"""The command line: `engage up | serve | decide | work | rules check | keys | doctor`."""
+"""The command line: `engage up | serve | decide | work | rules … | keys | doctor`."""
 
 import os
 import sys
@@ -14,6 +14,8 @@ from engage.errors import ConfigurationError, EngageError
 from engage.logs import configure_logging
 from engage.projects import load_projects
 from engage.settings import Settings, environment_of, load_settings, unknown_variables
+from rules import KINDS, document_schema
+from rules.problems import nearest
 
 cli = typer.Typer(
     name="engage",
@@ -63,7 +65,7 @@ def keys(data: Data = None, json: Annotated[bool, typer.Option("--json", help="A
     """Show the projects' keys, making the first project's when there are none."""
     projects = load_projects(_settings(data_dir=data))
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(projects), indent=2).decode())
+        _print_json(projects)
         return
     for project in projects:
         typer.echo(f"project          {project.id} ({project.name})")
@@ -100,12 +102,23 @@ def check(
         raise typer.BadParameter(f"expected text or json, got {format}", param_hint="--format")
     checked = check_paths(paths)
     if format == "json":
-        typer.echo(msgspec.json.format(msgspec.json.encode(checked), indent=2).decode())
+        _print_json(checked)
     else:
         for problem in checked.problems:
             typer.echo(str(problem))
         typer.echo(checked.summary, err=bool(checked.errors))
     raise typer.Exit(1 if checked.errors else 0)
+
+
+@rules.command("schema")
+def schema(
+    kind: Annotated[str | None, typer.Argument(help="rule, message or segment. Left out: all, by kind.")] = None,
+) -> None:
+    """Print the JSON Schema of the documents: what lets an editor complete and check them."""
+    if kind is not None and kind not in KINDS:
+        raise typer.BadParameter(f"expected {', '.join(KINDS)}, got {kind}{nearest(kind, KINDS)}", param_hint="KIND")
+    shown = document_schema(kind) if kind else {name: document_schema(name) for name in KINDS}
+    _print_json(shown)
 
 
 def _version(wanted: bool) -> None:
@@ -121,6 +134,10 @@ def common(
     ] = False,
 ) -> None:
     """Proactive in-product engagement: watch what people do, show each the one thing that helps."""
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 def _settings(**given: Any) -> Settings:

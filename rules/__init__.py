@@ -10,9 +10,11 @@ from rules.ids import delivery_id, delivery_shard_hash, hash16
 from rules.outcome import Considered, Delivery, Outcome
 from rules.problems import Problem
 from rules.rulebook import Rulebook, compile_rulebook
+from rules.schema import KINDS, document_schema
 from rules.state import State, decode_state, encode_state, new_state
 
 __all__ = [
+    "KINDS",
     "Article",
     "ArticleContent",
     "Considered",
@@ -36,6 +38,7 @@ __all__ = [
     "decode_state",
     "delivery_id",
     "delivery_shard_hash",
+    "document_schema",
     "encode_state",
     "format_duration",
     "hash16",
