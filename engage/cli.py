@@ -11,6 +11,7 @@ import typer
 from engage import __version__, doctor, up
 from engage.checking import check_paths
 from engage.errors import ConfigurationError, EngageError
+from engage.evaluating import evaluate_arguments, evaluate_stream
 from engage.logs import configure_logging
 from engage.projects import load_projects
 from engage.settings import Settings, environment_of, load_settings, unknown_variables
@@ -108,6 +109,23 @@ def check(
             typer.echo(str(problem))
         typer.echo(checked.summary, err=bool(checked.errors))
     raise typer.Exit(1 if checked.errors else 0)
+
+
+@rules.command("eval")
+def eval_(
+    condition: Annotated[str, typer.Argument(help="JSONLogic: JSON text, or @FILE; or - for lines on standard input.")],
+    data: Annotated[str | None, typer.Argument(help="The data it reads: JSON text, or @FILE. Left out: null.")] = None,
+) -> None:
+    """Evaluate one condition on one data document, and print its result as JSON; exit status 2 when it has none.
+
+    With -, each line {"rule": …, "data": …} of standard input is answered by a line {"result": …} or {"error": "…"}, in order.
+    """
+    if condition == "-":
+        if data is not None:
+            raise typer.BadParameter("with `-` the data stands in the lines", param_hint="DATA")
+        evaluate_stream(sys.stdin.buffer, sys.stdout.buffer)
+        return
+    typer.echo(evaluate_arguments(condition, "null" if data is None else data))
 
 
 @rules.command("schema")

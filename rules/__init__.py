@@ -2,9 +2,11 @@
 
 from rules.check import check_document, cross_check, parse, parse_article
 from rules.decide import decide
+from rules.dialect import EvaluationError
 from rules.documents import Article, ArticleContent, Definitions, Message, Rule, Segment
 from rules.duration import format_duration, parse_duration
 from rules.errors import DurationError, RulesError, StateError
+from rules.evaluate import evaluate, read_pair, read_value
 from rules.event import Event
 from rules.ids import delivery_id, delivery_shard_hash, hash16
 from rules.outcome import Considered, Delivery, Outcome
@@ -21,6 +23,7 @@ __all__ = [
     "Definitions",
     "Delivery",
     "DurationError",
+    "EvaluationError",
     "Event",
     "Message",
     "Outcome",
@@ -40,10 +43,13 @@ __all__ = [
     "delivery_shard_hash",
     "document_schema",
     "encode_state",
+    "evaluate",
     "format_duration",
     "hash16",
     "new_state",
     "parse",
     "parse_article",
     "parse_duration",
+    "read_pair",
+    "read_value",
 ]
