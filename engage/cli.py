@@ -15,6 +15,7 @@ from engage.evaluating import evaluate_arguments, evaluate_stream
 from engage.logs import configure_logging
 from engage.projects import load_projects
 from engage.settings import Settings, environment_of, load_settings, unknown_variables
+from engage.testing import report, run_tests
 from rules import KINDS, document_schema
 from rules.problems import nearest
 
@@ -99,8 +100,7 @@ def check(
     format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
 ) -> None:
     """Report every problem of the documents at once; exit status 1 when one is an error."""
-    if format not in ("text", "json"):
-        raise typer.BadParameter(f"expected text or json, got {format}", param_hint="--format")
+    _check_format(format)
     checked = check_paths(paths)
     if format == "json":
         _print_json(checked)
@@ -109,6 +109,23 @@ def check(
             typer.echo(str(problem))
         typer.echo(checked.summary, err=bool(checked.errors))
     raise typer.Exit(1 if checked.errors else 0)
+
+
+@rules.command("test")
+def run_tests_(
+    paths: Annotated[list[Path], typer.Argument(help="Rule files, or folders of them.")],
+    alone: Annotated[bool, typer.Option("--alone", help="Each rule without the others of its folder.")] = False,
+    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+) -> None:
+    """Run the tests inside rules. Exit status: 0 all passed, 1 some failed, 2 a document is broken, 5 there are none."""
+    _check_format(format)
+    tested = run_tests(paths, alone)
+    if format == "json":
+        _print_json(tested)
+    else:
+        for line in report(tested):
+            typer.echo(line)
+    raise typer.Exit(tested.status)
 
 
 @rules.command("eval")
@@ -152,6 +169,11 @@ def common(
     ] = False,
 ) -> None:
     """Proactive in-product engagement: watch what people do, show each the one thing that helps."""
+
+
+def _check_format(format: str) -> None:
+    if format not in ("text", "json"):
+        raise typer.BadParameter(f"expected text or json, got {format}", param_hint="--format")
 
 
 def _print_json(value: Any) -> None:

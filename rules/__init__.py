@@ -14,6 +14,7 @@ from rules.problems import Problem
 from rules.rulebook import Rulebook, compile_rulebook
 from rules.schema import KINDS, document_schema
 from rules.state import State, decode_state, encode_state, new_state
+from rules.trial import Trial, trial_rulebook, try_case
 
 __all__ = [
     "KINDS",
@@ -34,6 +35,7 @@ __all__ = [
     "Segment",
     "State",
     "StateError",
+    "Trial",
     "check_document",
     "compile_rulebook",
     "cross_check",
@@ -52,4 +54,6 @@ __all__ = [
     "parse_duration",
     "read_pair",
     "read_value",
+    "trial_rulebook",
+    "try_case",
 ]

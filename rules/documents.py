@@ -20,6 +20,8 @@ def told(text: str, *examples: Any, **schema: Any) -> Meta:
 LOGIC: Final = {"$ref": "#/$defs/Logic"}  # rules/schema.py defines it
 _ID: Final = Meta(extra_json_schema={"pattern": f"^{ID_PATTERN}$"})
 _SPAN: Final = Meta(extra_json_schema={"pattern": f"^(?=[^1-9]*[1-9]){PATTERN}$"})
+_ANY_SPAN: Final = Meta(extra_json_schema={"pattern": f"^{PATTERN}$"})
+_FROM_ZERO: Final = Meta(extra_json_schema={"minimum": 0, "maximum": MAX_DURATION})
 _MILLISECONDS: Final = Meta(extra_json_schema={"minimum": 1, "maximum": MAX_DURATION})
 _DELAY: Final = (
     {"type": "string", "pattern": f"^{PATTERN}$"},
@@ -31,6 +33,7 @@ _PER: Final = ({"enum": ["session", "lifetime"]}, {"pattern": f"^(?=[^1-9]*[1-9]
 
 Identifier = Annotated[str, _ID]
 Duration = Annotated[str, _SPAN] | Annotated[int, _MILLISECONDS]
+Offset = Annotated[str, _ANY_SPAN] | Annotated[int, _FROM_ZERO]
 EventName = Annotated[str, Meta(min_length=1, max_length=256)]
 EventNames = EventName | Annotated[list[EventName], Meta(extra_json_schema={"maxItems": MAX_EVENT_NAMES})]
 SomeEvents = (
@@ -89,6 +92,67 @@ class Schedule(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, k
     timezone: Annotated[str, told("An IANA time zone.", "Asia/Tokyo")] = "UTC"
 
 
+class CaseUser(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, frozen=True):
+    """Who a test is about, as known before its first event. Without `id`: a visitor who has not signed in."""
+
+    id: Annotated[Annotated[str, Meta(min_length=1, max_length=256)] | None, told("Their userId.", "ann")] = None
+    traits: Annotated[dict[str, Any], told("Their traits.", {"plan": "trial"})] = {}
+    group: Annotated[str | None, told("The id of their account.", "acme")] = None
+    group_traits: Annotated[dict[str, Any], told("The traits of their account.", {"seats": 12})] = {}
+
+
+class CaseEvent(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """One call: `event`, `identify`, `group`, `screen` or `alias`; with `page` alone, a page view. Events arrive in the
+    order of the list; one whose time lies before that of its forerunner arrives late."""
+
+    at: Annotated[Offset, told("When it happens, from the start of the test.", "0s", "2m")]
+    page: Annotated[
+        str | dict[str, Any] | None,
+        told("A page view by its path; or, beside `event` and the others, where it happened.", "/pricing"),
+    ] = None
+    event: Annotated[EventName | None, told("A track call, by its event's name.", "Export Failed")] = None
+    identify: Annotated[dict[str, Any] | None, told("An identify call, by its traits.", {"plan": "pro"})] = None
+    group: Annotated[str | None, told("A group call, by the group's id; `traits` are the group's.", "acme")] = None
+    screen: Annotated[str | None, told("A screen call, by its name.", "Home")] = None
+    alias: Annotated[str | None, told("An alias call, by the id they had before.", "visitor-1")] = None
+    properties: Annotated[dict[str, Any], told("The call's properties.", {"format": "csv"})] = {}
+    traits: Annotated[dict[str, Any], told("The traits of a `group` call.", {"seats": 12})] = {}
+    context: Annotated[dict[str, Any], told("The call's context.", {"locale": "ja"})] = {}
+    message: Annotated[
+        Identifier | None,
+        told("The message an `event` such as `Message Shown` is about: the latest delivery of it.", "pricing-help"),
+    ] = None
+
+
+class Expected(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """What comes of a test's events, and when: a delivery, or the withdrawal of one that was not shown."""
+
+    at: Annotated[Offset, told("When, from the start of the test.", "2m")]
+    deliver: Annotated[Identifier | None, told("The id of the message that is delivered.", "export-help")] = None
+    withdraw: Annotated[Identifier | None, told("The id of the message that is withdrawn.", "export-help")] = None
+
+
+class Case(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """A test of a rule: who, what happens, and what is expected; nothing else may be delivered."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=200), told("What it shows.", "on the second visit")]
+    user: Annotated[CaseUser, told("Who.", {"id": "ann", "traits": {"plan": "trial"}})] = CaseUser()
+    start: Annotated[
+        str | None, told("The moment of `0s`, ISO 8601. Left out: a Monday, 09:00 UTC.", "2026-12-01T09:00:00Z")
+    ] = None
+    events: Annotated[
+        list[CaseEvent],
+        told(
+            "What happens.",
+            [{"at": "0s", "page": "/pricing"}, {"at": "2m", "event": "Export Failed"}],
+            minItems=1,
+        ),
+    ]
+    expect: Annotated[
+        list[Expected], told("All that is delivered; `[]`: nothing.", [{"at": "2m", "deliver": "export-help"}])
+    ]
+
+
 class Rule(Document, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """When to show which message to whom."""
 
@@ -136,7 +200,7 @@ class Rule(Document, forbid_unknown_fields=True, omit_defaults=True, kw_only=Tru
     schedule: Annotated[
         Schedule | None, told("When the rule may act. Not supported yet: leave it out.", {"hours": ["09:00", "18:00"]})
     ] = None
-    tests: Annotated[list[dict[str, Any]], told("Examples that prove the rule.")] = []
+    tests: Annotated[list[Case], told("Examples that prove the rule: `engage rules test`.")] = []
     enabled: Annotated[bool, told("`false` switches it off.", False)] = True
 
 
