@@ -14,17 +14,18 @@ from rules.condition import read_condition
 from rules.data import ALL, Cause, build
 from rules.decide import decide
 from rules.dialect import EvaluationError, compile_logic, handle, is_true, value_of
-from rules.documents import Case, CaseEvent, Definitions, Rule
+from rules.documents import Absence, Case, CaseEvent, Definitions, Rule
 from rules.duration import format_duration, parse_duration
 from rules.outcome import Considered, Delivery, Outcome
 from rules.problems import Report
 from rules.rulebook import Rulebook, compile_rulebook
 from rules.state import State
 from rules.temporal import OPTIONS, Slot, Tracker
+from rules.timers import next_due
 from rules.variables import SLOTS, VARIABLES
 
-MAX_TICKS: Final = 10_000  # moments after the last event
 _SHOWN: Final = 100  # characters of a value
+_ASKED: Final = frozenset(("matched", "not_matched", "capped", "delayed", "error"))  # outcomes of a condition
 _encode: Final = msgspec.json.Encoder().encode
 Do = Literal["deliver", "withdraw"]
 
@@ -112,6 +113,7 @@ class _Run:
         self.start = start_of(case)
         self.state: State = state_of(case.user)
         self.clauses = _clauses(rule)
+        self.absence = isinstance(rule.trigger, Absence)  # its condition is asked when its time is over
         self.end = max(parse_duration(at) for at in [*(e.at for e in case.events), *(e.at for e in case.expect)])
         self.timeline: list[Moment] = []
         self.came: list[Came] = []
@@ -119,33 +121,35 @@ class _Run:
 
     def play(self) -> str:
         """All events, then all that waits; says what could not be played."""
-        due = None
         for index, call in enumerate(self.case.events):
             moment = self.start + parse_duration(call.at)
+            self.fire(moment - 1)  # as `decide` would, but each timer is a step of its own
             event = event_of(call, index, moment, self.state)
             if call.message is not None:
-                delivery = self.latest(call.message, moment)
+                delivery = self.latest(call.message)
                 if delivery is None:
                     known = sorted({one.message_id for one in self.delivered.values()})
                     return f"at {_show(call)}: {unknown_message(call.message, known)}"
                 about = {"delivery_id": delivery.delivery_id, "rule_id": delivery.rule_id, "message_id": call.message}
                 event.properties = about | event.properties
             outcome = decide(self.state, event, moment, self.rulebook)
-            self.note(outcome, call, Cause(event, event.message_id))
-            due = outcome.next_timer
-        for _ in range(MAX_TICKS):
-            if due is None or not (due - self.start <= self.end or self.waits()):
-                return ""
-            outcome = decide(self.state, None, due, self.rulebook)
-            self.note(outcome, None, None)
-            due = outcome.next_timer
-        return f"more than {MAX_TICKS:,} timers fired after the last event"
+            self.note(outcome, call, None if self.absence else Cause(event, event.message_id))
+        self.fire(self.start + self.end)
+        while self.waits() and (due := next_due(self.state)) is not None:
+            self.fire(due)
+        return ""
 
-    def latest(self, message: str, moment: int) -> Delivery | None:
-        """The newest delivery of a message until a moment: timers due before it fire first, as they do in `decide`."""
-        outcome = decide(self.state, None, moment - 1, self.rulebook)
-        self.note(outcome, None, None)
-        found = [one for one in self.delivered.values() if one.message_id == message and one.decided_at <= moment]
+    def fire(self, until: int) -> None:
+        """The timers due until a moment, one moment after the other."""
+        while (due := next_due(self.state)) is not None and due <= until:
+            waiting = self.state.waiting.get(self.rule.id)
+            timer = waiting.timers[0] if waiting and waiting.timers else None
+            outcome = decide(self.state, None, due, self.rulebook)
+            self.note(outcome, None, Cause(None, timer.message_id, timer.snapshot) if timer else None)
+
+    def latest(self, message: str) -> Delivery | None:
+        """The newest delivery of a message."""
+        found = [one for one in self.delivered.values() if one.message_id == message]
         return max(found, key=lambda one: one.decided_at, default=None)
 
     def waits(self) -> bool:
@@ -154,15 +158,13 @@ class _Run:
         return self.rule.id in self.state.timers or (waiting is not None and bool(waiting.timers))
 
     def note(self, outcome: Outcome, call: CaseEvent | None, cause: Cause | None) -> None:
-        """What came of one step, in the order of time: timers that fired before the event stand before it."""
+        """What came of one step. `cause` is given where the tested rule's condition was asked in it."""
         self.state = outcome.state
         clock = outcome.state.clock
-        before = [found for found in outcome.considered if call is None or found.at < clock]
-        self.considered(before, outcome, None)
         if call is not None:
             late = "" if parse_duration(call.at) == clock - self.start else ", late"
             self.timeline.append(Moment(clock - self.start, "event", _show(call) + late))
-            self.considered([found for found in outcome.considered if found.at >= clock], outcome, cause)
+        self.considered(outcome.considered, outcome, cause)
         for identifier in outcome.withdrawn:
             delivery = self.delivered.get(identifier)
             if delivery is not None:
@@ -172,7 +174,8 @@ class _Run:
         deliveries = {(one.rule_id, one.decided_at): one for one in outcome.deliveries}
         for one in found:
             text = one.outcome + (f": {one.detail}" if one.detail else "")
-            clauses = self.values(one.at, cause) if cause is not None and one.rule_id == self.rule.id else []
+            asked = cause is not None and one.rule_id == self.rule.id and one.outcome in _ASKED
+            clauses = self.values(one.at, cause) if cause is not None and asked else []
             self.timeline.append(Moment(one.at - self.start, "considered", text, one.rule_id, clauses))
             delivery = deliveries.get((one.rule_id, one.at)) if one.outcome == "matched" else None
             if delivery is not None:

@@ -232,6 +232,29 @@ def test_a_failure_shows_each_clause_and_what_it_read() -> None:
     ]
 
 
+def test_an_absence_shows_its_clauses_when_its_time_is_over() -> None:
+    trial = _run(
+        {
+            "events": [{"at": "0s", "event": "go", "properties": {"n": 1}}, {"at": "2h", "identify": {"plan": "pro"}}],
+            "expect": [{"at": "1h", "deliver": "m"}],
+        },
+        trigger={"after": "go", "without": "done", "within": "1h"},
+        condition={"and": [{"==": [{"var": "event.properties.n"}, 1]}, {"==": [{"var": "user.traits.plan"}, "pro"]}]},
+    )
+    assert not trial.passed
+    assert [(moment.at, moment.text) for moment in trial.timeline] == [
+        (0, 'event go properties {"n":1}'),
+        (0, "waiting"),
+        (3_600_000, "not_matched"),
+        (7_200_000, 'identify {"plan":"pro"}'),
+    ]
+    assert [moment.clauses for moment in trial.timeline if not moment.text.startswith("not")] == [[], [], []]
+    assert [(clause.value, clause.reads) for clause in trial.timeline[2].clauses] == [
+        ("true", ["event.properties.n = 1"]),
+        ("false", ["user.traits.plan = null"]),
+    ]
+
+
 def test_a_test_runs_the_same_every_time() -> None:
     case = {"events": [{"at": "0s", "event": "go"}, {"at": "1s", "event": "go"}], "expect": []}
     assert _run(case, delay="5s") == _run(case, delay="5s")
