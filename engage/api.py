@@ -1,4 +1,4 @@
-"""The server API (secret key): what is in force, what is known of a user, and what was decided."""
+"""The server API (secret key): what is in force, what is known of a user, and what was decided. The schemas are public."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ from engage.people import deliveries_of, describe, events_of
 from engage.public import json_response
 from engage.rulebooks import read_definitions
 from engage.stream import Hub, is_entry
-from rules import Definitions, State, decode_state
+from rules import KINDS, Definitions, State, decode_state, document_schema
 
 MAX_RECORDS: Final = 500
 MAX_WAIT: Final = 25.0
@@ -38,6 +38,7 @@ class Api:
         return [
             *(Route(f"/api/{kind}", self.definitions, methods=["GET"], name=kind) for kind in _KINDS),
             *(Route(f"/api/{kind}/{{id}}", self.definition, methods=["GET"], name=kind) for kind in _KINDS),
+            Route("/api/schemas/{kind}.json", self.schema, methods=["GET"]),
             Route("/api/users/{id:path}/export", self.export, methods=["GET"]),
             Route("/api/users/{id:path}/history", self.history, methods=["GET"]),
             Route("/api/users/{id:path}", self.user, methods=["GET"]),  # last: an id may hold a slash
@@ -56,6 +57,14 @@ class Api:
             if document.id == wanted:
                 return json_response(document)
         raise NotFound(f"the id of one of the {kind}", wanted, field="id")
+
+    async def schema(self, request: Request) -> Response:
+        """The JSON Schema of a kind of document. Without a key, from any origin: editors fetch it."""
+        kind = request.path_params["kind"]
+        if kind not in KINDS:
+            raise NotFound("one of " + ", ".join(KINDS), kind, field="kind")
+        headers = {"access-control-allow-origin": "*", "cache-control": "public, max-age=300"}
+        return Response(msgspec.json.encode(document_schema(kind)), 200, headers, "application/schema+json")
 
     async def user(self, request: Request) -> Response:
         project = self._access.secret(request).id

@@ -39,7 +39,7 @@ def check_paths(paths: Iterable[Path]) -> Checked:
     for path in paths:
         if not path.exists():
             raise InvalidRequest("an existing file or folder", str(path), field="PATH")
-        found = _documents(path)
+        found = documents_in(path)
         if not found:
             raise InvalidRequest("documents (rules/*.json, messages/*.json, …)", f"none in {path}", field="PATH")
         for file in found:
@@ -51,7 +51,8 @@ def check_paths(paths: Iterable[Path]) -> Checked:
     )
 
 
-def _documents(path: Path) -> list[Path]:
+def documents_in(path: Path) -> list[Path]:
+    """The documents a path names: itself, those of a definitions folder, or those that lie in any other folder."""
     if path.is_file():
         return [path]
     found = [file for name in FOLDERS.values() for file in sorted((path / name).glob("*.json"))]
@@ -68,11 +69,11 @@ def _problems(file: Path, seen: dict[Path, Loaded]) -> list[Problem]:
     text = read_document(file)
     if file.suffix == ".md":
         return parse_article(text, str(file))[3]
-    document, problems = parse(_kind_by_fields(text), text, str(file))
+    document, problems = parse(kind_of_text(text), text, str(file))
     return problems + template_problems(document, text, str(file)) if isinstance(document, Message) else problems
 
 
-def _kind_by_fields(text: bytes) -> Any:
+def kind_of_text(text: bytes) -> Any:
     """What a document outside the known folders is meant to be."""
     try:
         value = msgspec.json.decode(text)

@@ -1,4 +1,4 @@
-"""The command line: `engage up | serve | decide | work | rules check | keys | doctor`."""
+"""The command line: `engage up | serve | decide | work | rules … | keys | doctor`."""
 
 import os
 import sys
@@ -11,9 +11,13 @@ import typer
 from engage import __version__, doctor, up
 from engage.checking import check_paths
 from engage.errors import ConfigurationError, EngageError
+from engage.evaluating import evaluate_arguments, evaluate_stream
 from engage.logs import configure_logging
 from engage.projects import load_projects
 from engage.settings import Settings, environment_of, load_settings, unknown_variables
+from engage.testing import report, run_tests
+from rules import KINDS, document_schema
+from rules.problems import nearest
 
 cli = typer.Typer(
     name="engage",
@@ -63,7 +67,7 @@ def keys(data: Data = None, json: Annotated[bool, typer.Option("--json", help="A
     """Show the projects' keys, making the first project's when there are none."""
     projects = load_projects(_settings(data_dir=data))
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(projects), indent=2).decode())
+        _print_json(projects)
         return
     for project in projects:
         typer.echo(f"project          {project.id} ({project.name})")
@@ -96,16 +100,60 @@ def check(
     format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
 ) -> None:
     """Report every problem of the documents at once; exit status 1 when one is an error."""
-    if format not in ("text", "json"):
-        raise typer.BadParameter(f"expected text or json, got {format}", param_hint="--format")
+    _check_format(format)
     checked = check_paths(paths)
     if format == "json":
-        typer.echo(msgspec.json.format(msgspec.json.encode(checked), indent=2).decode())
+        _print_json(checked)
     else:
         for problem in checked.problems:
             typer.echo(str(problem))
         typer.echo(checked.summary, err=bool(checked.errors))
     raise typer.Exit(1 if checked.errors else 0)
+
+
+@rules.command("test")
+def run_tests_(
+    paths: Annotated[list[Path], typer.Argument(help="Rule files, or folders of them.")],
+    alone: Annotated[bool, typer.Option("--alone", help="Each rule without the others of its folder.")] = False,
+    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+) -> None:
+    """Run the tests inside rules. Exit status: 0 all passed, 1 some failed, 2 a document is broken, 5 there are none."""
+    _check_format(format)
+    tested = run_tests(paths, alone)
+    if format == "json":
+        _print_json(tested)
+    else:
+        for line in report(tested):
+            typer.echo(line)
+    raise typer.Exit(tested.status)
+
+
+@rules.command("eval")
+def eval_(
+    condition: Annotated[str, typer.Argument(help="JSONLogic: JSON text, or @FILE; or - for lines on standard input.")],
+    data: Annotated[str | None, typer.Argument(help="The data it reads: JSON text, or @FILE. Left out: null.")] = None,
+) -> None:
+    """Evaluate one condition on one data document, and print its result as JSON; exit status 2 when it has none.
+
+    With -, each line {"rule": …, "data": …} of standard input is answered by a line {"result": …} or {"error": "…"}, in order.
+    """
+    if condition == "-":
+        if data is not None:
+            raise typer.BadParameter("with `-` the data stands in the lines", param_hint="DATA")
+        evaluate_stream(sys.stdin.buffer, sys.stdout.buffer)
+        return
+    typer.echo(evaluate_arguments(condition, "null" if data is None else data))
+
+
+@rules.command("schema")
+def schema(
+    kind: Annotated[str | None, typer.Argument(help="rule, message or segment. Left out: all, by kind.")] = None,
+) -> None:
+    """Print the JSON Schema of the documents: what lets an editor complete and check them."""
+    if kind is not None and kind not in KINDS:
+        raise typer.BadParameter(f"expected {', '.join(KINDS)}, got {kind}{nearest(kind, KINDS)}", param_hint="KIND")
+    shown = document_schema(kind) if kind else {name: document_schema(name) for name in KINDS}
+    _print_json(shown)
 
 
 def _version(wanted: bool) -> None:
@@ -121,6 +169,15 @@ def common(
     ] = False,
 ) -> None:
     """Proactive in-product engagement: watch what people do, show each the one thing that helps."""
+
+
+def _check_format(format: str) -> None:
+    if format not in ("text", "json"):
+        raise typer.BadParameter(f"expected text or json, got {format}", param_hint="--format")
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 def _settings(**given: Any) -> Settings:

@@ -2,23 +2,29 @@
 
 from rules.check import check_document, cross_check, parse, parse_article
 from rules.decide import decide
+from rules.dialect import EvaluationError
 from rules.documents import Article, ArticleContent, Definitions, Message, Rule, Segment
 from rules.duration import format_duration, parse_duration
 from rules.errors import DurationError, RulesError, StateError
+from rules.evaluate import evaluate, read_pair, read_value
 from rules.event import Event
 from rules.ids import delivery_id, delivery_shard_hash, hash16
 from rules.outcome import Considered, Delivery, Outcome
 from rules.problems import Problem
 from rules.rulebook import Rulebook, compile_rulebook
+from rules.schema import KINDS, document_schema
 from rules.state import State, decode_state, encode_state, new_state
+from rules.trial import Trial, trial_rulebook, try_case
 
 __all__ = [
+    "KINDS",
     "Article",
     "ArticleContent",
     "Considered",
     "Definitions",
     "Delivery",
     "DurationError",
+    "EvaluationError",
     "Event",
     "Message",
     "Outcome",
@@ -29,6 +35,7 @@ __all__ = [
     "Segment",
     "State",
     "StateError",
+    "Trial",
     "check_document",
     "compile_rulebook",
     "cross_check",
@@ -36,11 +43,17 @@ __all__ = [
     "decode_state",
     "delivery_id",
     "delivery_shard_hash",
+    "document_schema",
     "encode_state",
+    "evaluate",
     "format_duration",
     "hash16",
     "new_state",
     "parse",
     "parse_article",
     "parse_duration",
+    "read_pair",
+    "read_value",
+    "trial_rulebook",
+    "try_case",
 ]

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from rules.cases import check_cases
 from rules.condition import Condition, read_condition
 from rules.documents import ID_PATTERN, Absence, EventNames, Frequency, Rule, names_of
 from rules.duration import parse_duration
@@ -69,6 +70,7 @@ def analyse(rule: Rule, report: Report) -> Analysis | None:
     check_reference(rule.message, ("message",), report)
     _check_names(rule, report)
     _check_later(rule, report)
+    check_cases(rule.tests, report)
     found = read_condition(rule.condition, ("condition",), report)
     trackers = dict(found.trackers) if found else {}
     absence = _absence(rule, trackers, report)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 from rules.analysis import analyse, check_id
+from rules.cases import messages_in
 from rules.condition import read_condition
 from rules.content import articles_in, check_message
 from rules.documents import Article, ArticleContent, Definitions, Document, Message, Rule, Segment
@@ -92,6 +93,8 @@ def cross_check(definitions: Definitions, files: Files | None = None) -> list[Pr
     articles = {article.id for article in definitions.articles}
     for rule in definitions.rules:
         checker.exists("rule", rule.id, ("message",), "message", rule.message, messages)
+        for path, name in messages_in(rule.tests):
+            checker.exists("rule", rule.id, path, "message", name, messages)
     for message in definitions.messages:
         for path, article in articles_in(message.content, ("content",)):
             checker.exists("message", message.id, path, "article", article, articles)

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from rules.analysis import check_reference, duration_at
-from rules.documents import Message
+from rules.documents import Identifier, Message, told
 from rules.problems import Path, Report
 from rules.shape import check_shape
 
@@ -20,19 +20,28 @@ _MARKDOWN_LINK = re.compile(
     r"\]\(\s*<?([^)\s>]{0,200})|<([A-Za-z][A-Za-z0-9+.\-\s]{0,40}:[^>\s]{0,200})>|^\s*\[[^\]]{1,80}\]:\s*<?(\S{1,200})",
     re.MULTILINE,
 )
-_LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,3}")
+LOCALE: Final = r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,3}"
+_LOCALE = re.compile(LOCALE)
 
 
 class Step(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    text: str
-    target: str | None = None
-    title: str | None = None
-    path: str | None = None
-    navigate: str | None = None
-    placement: Literal["auto", "top", "right", "bottom", "left"] = "auto"
+    """One stop of a tour."""
+
+    text: Annotated[str, told("Markdown, with Liquid.", "Invite the people who keep asking you for numbers.")]
+    target: Annotated[
+        str | None, told("The CSS selector of what it points at. Left out: in the middle.", "#new-project")
+    ] = None
+    title: Annotated[str | None, told("Its heading.")] = None
+    path: Annotated[str | None, told("The page it lives on: a glob on the path.", "/dashboard*")] = None
+    navigate: Annotated[str | None, told("Where *Next* goes.", "/projects")] = None
+    placement: Annotated[
+        Literal["auto", "top", "right", "bottom", "left"], told("On which side of its target it stands.")
+    ] = "auto"
 
 
 class Labels(msgspec.Struct, forbid_unknown_fields=True):
+    """The words on a tour's buttons."""
+
     next: str | None = None
     back: str | None = None
     close: str | None = None
@@ -40,27 +49,35 @@ class Labels(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Tour(msgspec.Struct, forbid_unknown_fields=True):
-    steps: list[Step]
-    labels: Labels | None = None
+    """Stops on one page or several, one after the other."""
+
+    steps: Annotated[list[Step], told("Its stops.", [{"target": "#new-project", "text": "Start here."}], minItems=1)]
+    labels: Annotated[Labels | None, told("The words on its buttons.", {"done": "Let’s go"})] = None
 
 
 class Reply(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    label: str
-    text: str | None = None
-    article: str | None = None
-    url: str | None = None
-    handoff: bool = False
+    """A button below a chat prompt, and what it does: `text`, `article`, `url` or `handoff`."""
+
+    label: Annotated[str, told("The words on the button.", "Compare the plans")]
+    text: Annotated[str | None, told("The answer, in Markdown.", "Most teams of up to ten take **Team**.")] = None
+    article: Annotated[Identifier | None, told("The id of a help article to open.", "compare-plans")] = None
+    url: Annotated[str | None, told("A page to open.", "https://www.example.com/plans")] = None
+    handoff: Annotated[bool, told("Ask for a person.", True)] = False
 
 
 class Chat(msgspec.Struct, forbid_unknown_fields=True):
-    text: str
-    replies: list[Reply] = []
+    """A prompt with answers to choose from."""
+
+    text: Annotated[str, told("Markdown, with Liquid.", "Shall I help you choose?")]
+    replies: Annotated[list[Reply], told("Its buttons.", [{"label": "Not now"}])] = []
 
 
 class ArticleTeaser(msgspec.Struct, forbid_unknown_fields=True):
-    article: str
-    title: str | None = None
-    text: str | None = None
+    """A help article, suggested."""
+
+    article: Annotated[Identifier, told("The id of the help article.", "export-troubles")]
+    title: Annotated[str | None, told("Its heading. Left out: the article's own.")] = None
+    text: Annotated[str | None, told("A teaser, in Markdown.")] = None
 
 
 CONTENT: Final[dict[str, type[msgspec.Struct]]] = {"tour": Tour, "chat": Chat, "article": ArticleTeaser}

@@ -109,7 +109,7 @@ def diagnose(logic: Any) -> list[tuple[str, str, str]]:
     return [(found["pointer"], found["message"], found["severity"]) for found in ENGINE.check(_boxed(logic))]
 
 
-def handle(data: dict[str, Any]) -> DataHandle:
+def handle(data: Any) -> DataHandle:
     """Data ready to be read by any number of rules. Raises EvaluationError for what is no JSON data."""
     try:
         return DataHandle(_encode(data).decode())

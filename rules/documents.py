@@ -5,13 +5,40 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from rules.limits import MAX_FREQUENCY
+from rules.duration import PATTERN
+from rules.limits import MAX_DURATION, MAX_EVENT_NAMES, MAX_FREQUENCY
 
 ID_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
-Duration = str | int
+
+def told(text: str, *examples: Any, **schema: Any) -> Meta:
+    """What an editor says of a field, and what JSON Schema can say beyond its type (`schema`): the checks themselves are
+    elsewhere, with better words. `examples` are offered as completions."""
+    return Meta(description=text, examples=list(examples) or None, extra_json_schema=schema or None)
+
+
+LOGIC: Final = {"$ref": "#/$defs/Logic"}  # rules/schema.py defines it
+_ID: Final = Meta(extra_json_schema={"pattern": f"^{ID_PATTERN}$"})
+_SPAN: Final = Meta(extra_json_schema={"pattern": f"^(?=[^1-9]*[1-9]){PATTERN}$"})
+_ANY_SPAN: Final = Meta(extra_json_schema={"pattern": f"^{PATTERN}$"})
+_FROM_ZERO: Final = Meta(extra_json_schema={"minimum": 0, "maximum": MAX_DURATION})
+_MILLISECONDS: Final = Meta(extra_json_schema={"minimum": 1, "maximum": MAX_DURATION})
+_DELAY: Final = (
+    {"type": "string", "pattern": f"^{PATTERN}$"},
+    {"type": "integer", "minimum": 0, "maximum": MAX_DURATION},
+    {"type": "object", **LOGIC},
+    {"type": "null"},
+)
+_PER: Final = ({"enum": ["session", "lifetime"]}, {"pattern": f"^(?=[^1-9]*[1-9]){PATTERN}$"})
+
+Identifier = Annotated[str, _ID]
+Duration = Annotated[str, _SPAN] | Annotated[int, _MILLISECONDS]
+Offset = Annotated[str, _ANY_SPAN] | Annotated[int, _FROM_ZERO]
 EventName = Annotated[str, Meta(min_length=1, max_length=256)]
-EventNames = EventName | list[EventName]
+EventNames = EventName | Annotated[list[EventName], Meta(extra_json_schema={"maxItems": MAX_EVENT_NAMES})]
+SomeEvents = (
+    EventName | Annotated[list[EventName], Meta(extra_json_schema={"minItems": 1, "maxItems": MAX_EVENT_NAMES})]
+)
 Kind = Literal["tour", "chat", "article", "banner", "modal", "tooltip", "checklist", "survey"]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Label = Annotated[str, Meta(max_length=200)]
@@ -20,78 +47,201 @@ Label = Annotated[str, Meta(max_length=200)]
 class Document(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """What every document has. `$schema` lets an editor complete and check it."""
 
-    id: str
-    name: Label | None = None
-    description: Annotated[str, Meta(max_length=4_000)] | None = None
-    schema: str | None = msgspec.field(default=None, name="$schema")
+    id: Annotated[Identifier, told("The id: the file is named after it.", "pricing-hesitation")]
+    name: Annotated[Label | None, told("What people call it.")] = None
+    description: Annotated[Annotated[str, Meta(max_length=4_000)] | None, told("What it is for, for people.")] = None
+    schema: Annotated[str | None, told("Where this document's JSON Schema is, for your editor.")] = msgspec.field(
+        default=None, name="$schema"
+    )
 
 
 class Absence(msgspec.Struct, forbid_unknown_fields=True):
     """`after` happened, and `without` did not follow `within`: fires at the end of that time."""
 
-    after: EventNames
-    without: EventNames
-    within: Duration
+    after: Annotated[SomeEvents, told("The event (or any of several) that starts the time.", "Trial Started")]
+    without: Annotated[SomeEvents, told("The event (or any of several) that must not follow.", "Project Created")]
+    within: Annotated[Duration, told("How long to wait for it.", "3d")]
 
 
 class Frequency(msgspec.Struct, forbid_unknown_fields=True):
     """At most `max` deliveries `per` window (a duration), `session` or `lifetime`."""
 
-    max: Annotated[int, Meta(ge=1, le=MAX_FREQUENCY)]
-    per: Duration
+    max: Annotated[int, Meta(ge=1, le=MAX_FREQUENCY), told("How many deliveries at most.", 1)]
+    per: Annotated[
+        Annotated[str, Meta(extra_json_schema={"anyOf": list(_PER)})] | Annotated[int, _MILLISECONDS],
+        told("The window: a duration, `session` or `lifetime`.", "7d", "session", "lifetime"),
+    ]
 
 
 class Goal(msgspec.Struct, forbid_unknown_fields=True):
     """What the rule is for. Measured, never changes who sees what."""
 
-    event: EventNames
-    within: Duration
+    event: Annotated[SomeEvents, told("The event (or any of several) that reaches the goal.", "Plan Purchased")]
+    within: Annotated[Duration, told("How long after the delivery it counts.", "3d")]
 
 
 class Schedule(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    start: str | None = None
-    end: str | None = None
-    hours: Annotated[list[str], Meta(min_length=2, max_length=2)] | None = None
-    days: list[Day] | None = None
-    timezone: str = "UTC"
+    """When the rule may act. Not supported yet: a rule that has one is refused."""
+
+    start: Annotated[str | None, told("The first day.", "2026-12-01")] = None
+    end: Annotated[str | None, told("The last day.", "2026-12-31")] = None
+    hours: Annotated[
+        Annotated[list[str], Meta(min_length=2, max_length=2)] | None, told("From and until.", ["09:00", "18:00"])
+    ] = None
+    days: Annotated[list[Day] | None, told("Days of the week.", ["mon", "tue", "wed", "thu", "fri"])] = None
+    timezone: Annotated[str, told("An IANA time zone.", "Asia/Tokyo")] = "UTC"
+
+
+class CaseUser(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, frozen=True):
+    """Who a test is about, as known before its first event. Without `id`: a visitor who has not signed in."""
+
+    id: Annotated[Annotated[str, Meta(min_length=1, max_length=256)] | None, told("Their userId.", "ann")] = None
+    traits: Annotated[dict[str, Any], told("Their traits.", {"plan": "trial"})] = {}
+    group: Annotated[str | None, told("The id of their account.", "acme")] = None
+    group_traits: Annotated[dict[str, Any], told("The traits of their account.", {"seats": 12})] = {}
+
+
+class CaseEvent(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """One call: `event`, `identify`, `group`, `screen` or `alias`; with `page` alone, a page view. Events arrive in the
+    order of the list; one whose time lies before that of its forerunner arrives late."""
+
+    at: Annotated[Offset, told("When it happens, from the start of the test.", "0s", "2m")]
+    page: Annotated[
+        str | dict[str, Any] | None,
+        told("A page view by its path; or, beside `event` and the others, where it happened.", "/pricing"),
+    ] = None
+    event: Annotated[EventName | None, told("A track call, by its event's name.", "Export Failed")] = None
+    identify: Annotated[dict[str, Any] | None, told("An identify call, by its traits.", {"plan": "pro"})] = None
+    group: Annotated[str | None, told("A group call, by the group's id; `traits` are the group's.", "acme")] = None
+    screen: Annotated[str | None, told("A screen call, by its name.", "Home")] = None
+    alias: Annotated[str | None, told("An alias call, by the id they had before.", "visitor-1")] = None
+    properties: Annotated[dict[str, Any], told("The call's properties.", {"format": "csv"})] = {}
+    traits: Annotated[dict[str, Any], told("The traits of a `group` call.", {"seats": 12})] = {}
+    context: Annotated[dict[str, Any], told("The call's context.", {"locale": "ja"})] = {}
+    message: Annotated[
+        Identifier | None,
+        told("The message an `event` such as `Message Shown` is about: the latest delivery of it.", "pricing-help"),
+    ] = None
+
+
+class Expected(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """What comes of a test's events, and when: a delivery, or the withdrawal of one that was not shown."""
+
+    at: Annotated[Offset, told("When, from the start of the test.", "2m")]
+    deliver: Annotated[Identifier | None, told("The id of the message that is delivered.", "export-help")] = None
+    withdraw: Annotated[Identifier | None, told("The id of the message that is withdrawn.", "export-help")] = None
+
+
+class Case(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """A test of a rule: who, what happens, and what is expected; nothing else may be delivered."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=200), told("What it shows.", "on the second visit")]
+    user: Annotated[CaseUser, told("Who.", {"id": "ann", "traits": {"plan": "trial"}})] = CaseUser()
+    start: Annotated[
+        str | None, told("The moment of `0s`, ISO 8601. Left out: a Monday, 09:00 UTC.", "2026-12-01T09:00:00Z")
+    ] = None
+    events: Annotated[
+        list[CaseEvent],
+        told(
+            "What happens.",
+            [{"at": "0s", "page": "/pricing"}, {"at": "2m", "event": "Export Failed"}],
+            minItems=1,
+        ),
+    ]
+    expect: Annotated[
+        list[Expected], told("All that is delivered; `[]`: nothing.", [{"at": "2m", "deliver": "export-help"}])
+    ]
 
 
 class Rule(Document, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """When to show which message to whom."""
 
-    trigger: EventName | list[EventName] | Absence
-    message: str
-    condition: Any = True
-    delay: Any = None
-    cancel_on: EventNames = []
-    priority: Annotated[int, Meta(ge=0, le=100)] = 0
-    frequency: Literal["always"] | Frequency | None = None
-    holdout: Annotated[float, Meta(ge=0, le=1)] = 0.0
-    goal: Goal | None = None
-    schedule: Schedule | None = None
-    tests: list[dict[str, Any]] = []
-    enabled: bool = True
+    trigger: Annotated[
+        SomeEvents | Absence,
+        told(
+            "The event that wakes the rule, a list of events, or an absence. A track call has its event's name; the other "
+            "calls are `page`, `identify`, `screen`, `group`, `alias`.",
+            "page",
+            ["Export Failed", "Import Failed"],
+            {"after": "Trial Started", "without": "Project Created", "within": "3d"},
+        ),
+    ]
+    message: Annotated[Identifier, told("The id of the message to show.", "pricing-help")]
+    condition: Annotated[
+        Any,
+        told(
+            "JSONLogic, and questions to the person's history. Left out: always.",
+            {"==": [{"var": "page.path"}, "/pricing"]},
+            {"and": [{"==": [{"var": "page.path"}, "/pricing"]}, {"!": {"did": ["Plan Purchased"]}}]},
+            **LOGIC,
+        ),
+    ] = True
+    delay: Annotated[
+        Any,
+        told(
+            "Wait before it is decided for good: a duration, or an expression that gives one.",
+            "20s",
+            anyOf=list(_DELAY),
+        ),
+    ] = None
+    cancel_on: Annotated[
+        EventNames,
+        told("Events that end a running delay, and withdraw a message not shown yet.", "Plan Selected"),
+    ] = []
+    priority: Annotated[int, Meta(ge=0, le=100), told("The higher one is shown first. Equal ones: by id.", 50)] = 0
+    frequency: Annotated[
+        Literal["always"] | Frequency | None,
+        told("How often one person may get it. Left out: once, ever.", "always", {"max": 1, "per": "7d"}),
+    ] = None
+    holdout: Annotated[
+        float, Meta(ge=0, le=1), told("The share of people who are left out, for comparison: 0 to 1.", 0.1)
+    ] = 0.0
+    goal: Annotated[Goal | None, told("What the rule is for.", {"event": "Plan Purchased", "within": "3d"})] = None
+    schedule: Annotated[
+        Schedule | None, told("When the rule may act. Not supported yet: leave it out.", {"hours": ["09:00", "18:00"]})
+    ] = None
+    tests: Annotated[list[Case], told("Examples that prove the rule: `engage rules test`.")] = []
+    enabled: Annotated[bool, told("`false` switches it off.", False)] = True
 
 
 class ShowOn(msgspec.Struct, forbid_unknown_fields=True):
     """Pages a message may appear on: a glob on the path, or several."""
 
-    path: str | Annotated[list[str], Meta(min_length=1, max_length=100)]
+    path: Annotated[
+        str | Annotated[list[str], Meta(min_length=1, max_length=100)],
+        told("A glob on the page's path, or a list of them.", "/pricing*", ["/projects*", "/dashboard"]),
+    ]
 
 
 class Message(Document, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """What is shown: content per locale."""
 
-    kind: Kind
-    content: Annotated[dict[str, dict[str, Any]], Meta(min_length=1)]
-    show_on: ShowOn | None = None
-    expires: Duration | None = None
+    kind: Annotated[Kind, told("What it looks like.")]
+    content: Annotated[
+        dict[str, dict[str, Any]],
+        Meta(min_length=1),
+        told(
+            "Per locale. A person gets exactly theirs, else its language, else `en`, else the first.",
+            {"en": {"text": "Shall I help you choose?"}},
+        ),
+    ]
+    show_on: Annotated[ShowOn | None, told("It waits until the person is on such a page.", {"path": "/pricing*"})] = (
+        None
+    )
+    expires: Annotated[Duration | None, told("How long it may wait to be shown. Left out: for ever.", "30m")] = None
 
 
 class Segment(Document, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """A named condition that several rules share."""
 
-    condition: Any
+    condition: Annotated[
+        Any,
+        told(
+            "JSONLogic, and questions to the person's history.",
+            {"in": [{"var": "user.traits.plan"}, ["free"]]},
+            **LOGIC,
+        ),
+    ]
 
 
 class ArticleContent(msgspec.Struct):

@@ -9,8 +9,10 @@ from rules.limits import MAX_DURATION
 UNITS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
 EXPECTED: Final = 'a duration like "20s", "30m", "1h30m", "7d" or milliseconds'
 
-_PART = re.compile(r"(\d{1,15})(ms|s|m|h|d|w)", re.ASCII)
-_WHOLE = re.compile(r"(?:\d{1,15}(?:ms|s|m|h|d|w)){1,6}", re.ASCII)
+PATTERN: Final = r"(?:[0-9]{1,15}(?:ms|s|m|h|d|w)){1,6}"
+
+_PART = re.compile(r"([0-9]{1,15})(ms|s|m|h|d|w)")
+_WHOLE = re.compile(PATTERN)
 
 
 def parse_duration(value: Any) -> int:

@@ -70,6 +70,7 @@ def _convert(value: Any, wanted: Any, path: Path, report: Report) -> None:
 
 
 def _bare(wanted: Any) -> Any:
+    """A type without what is annotated to it."""
     return get_args(wanted)[0] if get_origin(wanted) is Annotated else wanted
 
 
@@ -78,6 +79,7 @@ def _origin(wanted: Any) -> Any:
 
 
 def _struct_in(wanted: Any) -> type[msgspec.Struct] | None:
+    wanted = _bare(wanted)
     for option in (wanted, *get_args(wanted)):
         if isinstance(option, type) and issubclass(option, msgspec.Struct):
             return option
@@ -86,6 +88,7 @@ def _struct_in(wanted: Any) -> type[msgspec.Struct] | None:
 
 def _words_in(wanted: Any) -> tuple[str, ...]:
     """The words of a Literal, where a field is one (or may be one)."""
+    wanted = _bare(wanted)
     for option in (wanted, *get_args(wanted)):
         if get_origin(option) is Literal:
             return get_args(option)

@@ -117,6 +117,26 @@ class TestCheck:
         assert "Expected documents" in done.stderr
 
 
+class TestSchema:
+    def test_of_one_kind(self, engage):
+        done = engage("rules", "schema", "rule")
+        assert done.returncode == 0
+        assert json.loads(done.stdout)["title"] == "Rule"
+
+    def test_of_all(self, engage):
+        found = json.loads(engage("rules", "schema").stdout)
+        assert {kind: schema["title"] for kind, schema in found.items()} == {
+            "rule": "Rule",
+            "message": "Message",
+            "segment": "Segment",
+        }
+
+    def test_of_no_kind(self, engage):
+        done = engage("rules", "schema", "rul")
+        assert done.returncode == 2
+        assert "did you mean `rule`?" in done.stderr
+
+
 class TestKeys:
     def test_shown_as_a_table(self, engage):
         done = engage("keys", ENGAGE_WRITE_KEY="wk_mine")

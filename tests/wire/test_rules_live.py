@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from rules import document_schema
 from tests.conftest import until
 
 
@@ -124,6 +125,14 @@ def test_the_server_side_needs_the_secret_key(wire, path):
     assert bearer.status_code in (200, 404)
 
 
+@pytest.mark.parametrize("kind", ["rule", "message", "segment"])
+def test_an_editor_fetches_the_schemas_without_a_key(product, kind):
+    reply = httpx.get(f"{product.url}/api/schemas/{kind}.json", headers={"origin": "https://editor.example"})
+    assert (reply.status_code, reply.headers["content-type"]) == (200, "application/schema+json")
+    assert reply.headers["access-control-allow-origin"] == "*"
+    assert reply.json() == document_schema(kind)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
@@ -136,6 +145,7 @@ def test_the_server_side_needs_the_secret_key(wire, path):
         ("POST", "/v1/deliveries/x/claim", 401),
         ("GET", "/sdk/none.js", 404),
         ("GET", "/api/rules", 401),
+        ("GET", "/api/schemas/article.json", 404),
         ("POST", "/v1/track", 400),
         ("POST", "/v1/batch", 400),
     ],

@@ -1,0 +1,269 @@
+"""Running the tests inside a rule: through the same `decide` as everything else, with time that jumps from one moment to the next.
+
+After the last event time runs on until the tested rule's timers are done. What other rules deliver counts until the last moment
+the test names: what they do after the story is over is not its matter.
+"""
+
+from collections import Counter
+from typing import Any, Final, Literal
+
+import msgspec
+
+from rules.cases import event_of, start_of, state_of, unknown_message
+from rules.condition import read_condition
+from rules.data import ALL, Cause, build
+from rules.decide import decide
+from rules.dialect import EvaluationError, compile_logic, handle, is_true, value_of
+from rules.documents import Absence, Case, CaseEvent, Definitions, Rule
+from rules.duration import format_duration, parse_duration
+from rules.outcome import Considered, Delivery, Outcome
+from rules.problems import Report
+from rules.rulebook import Rulebook, compile_rulebook
+from rules.state import State
+from rules.temporal import OPTIONS, Slot, Tracker
+from rules.timers import next_due
+from rules.variables import SLOTS, VARIABLES
+
+_SHOWN: Final = 100  # characters of a value
+_ASKED: Final = frozenset(("matched", "not_matched", "capped", "delayed", "error"))  # outcomes of a condition
+_encode: Final = msgspec.json.Encoder().encode
+Do = Literal["deliver", "withdraw"]
+
+
+class Came(msgspec.Struct, frozen=True, order=True):
+    """A delivery or a withdrawal, expected or real; `at` is ms from the start of the test."""
+
+    at: int
+    do: Do
+    message: str
+
+    def __str__(self) -> str:
+        return f"{format_duration(self.at)} {self.do} {self.message}"
+
+
+class Clause(msgspec.Struct):
+    """One part of the tested rule's condition: its JSON, whether it holds (`true`, `false` or `error: …`), and what it read."""
+
+    text: str
+    value: str
+    reads: list[str]
+
+
+class Moment(msgspec.Struct):
+    """One line of what happened: an event, a rule that was considered, a delivery or a withdrawal; `at` in ms."""
+
+    at: int
+    kind: Literal["event", "considered", "deliver", "withdraw"]
+    text: str
+    rule: str | None = None
+    clauses: list[Clause] = []
+
+
+class Trial(msgspec.Struct):
+    """One test that was run. `error`: why it could not be run to its end."""
+
+    rule: str
+    name: str
+    index: int
+    passed: bool
+    missing: list[Came]
+    unexpected: list[Came]
+    timeline: list[Moment]
+    error: str = ""
+
+
+def trial_rulebook(definitions: Definitions, tested: Rule, alone: bool = False) -> Rulebook:
+    """The rules a test runs with: all, or the tested one alone. The tested one is switched on; nobody is held out.
+
+    Raises RulesError where a document is broken.
+    """
+    rules = []
+    for rule in definitions.rules:
+        if rule.id == tested.id:
+            rules.append(msgspec.structs.replace(rule, enabled=True, holdout=0.0))
+        elif not alone:
+            rules.append(msgspec.structs.replace(rule, holdout=0.0))
+    return compile_rulebook(msgspec.structs.replace(definitions, rules=rules))
+
+
+def try_case(rule: Rule, index: int, rulebook: Rulebook, alone: bool = False) -> Trial:
+    """Runs one test of a checked rule. With `alone`, only the rule's own message is expected."""
+    case = rule.tests[index]
+    run = _Run(rule, case, rulebook)
+    error = run.play()
+    expected = Counter(
+        Came(parse_duration(one.at), "deliver" if one.deliver else "withdraw", one.deliver or one.withdraw or "")
+        for one in case.expect
+    )
+    if alone:
+        expected = Counter({came: times for came, times in expected.items() if came.message == rule.message})
+    withdrawals = any(came.do == "withdraw" for came in expected)
+    came = Counter(one for one in run.came if withdrawals or one.do == "deliver")
+    missing = sorted((expected - came).elements())
+    unexpected = sorted((came - expected).elements())
+    passed = not missing and not unexpected and not error
+    return Trial(rule.id, case.name, index, passed, missing, unexpected, run.timeline, error)
+
+
+class _Run:
+    def __init__(self, rule: Rule, case: Case, rulebook: Rulebook) -> None:
+        self.rule = rule
+        self.case = case
+        self.rulebook = rulebook
+        self.start = start_of(case)
+        self.state: State = state_of(case.user)
+        self.clauses = _clauses(rule)
+        self.absence = isinstance(rule.trigger, Absence)  # its condition is asked when its time is over
+        self.end = max(parse_duration(at) for at in [*(e.at for e in case.events), *(e.at for e in case.expect)])
+        self.timeline: list[Moment] = []
+        self.came: list[Came] = []
+        self.delivered: dict[str, Delivery] = {}
+
+    def play(self) -> str:
+        """All events, then all that waits; says what could not be played."""
+        for index, call in enumerate(self.case.events):
+            moment = self.start + parse_duration(call.at)
+            self.fire(moment - 1)  # as `decide` would, but each timer is a step of its own
+            event = event_of(call, index, moment, self.state)
+            if call.message is not None:
+                delivery = self.latest(call.message)
+                if delivery is None:
+                    known = sorted({one.message_id for one in self.delivered.values()})
+                    return f"at {_show(call)}: {unknown_message(call.message, known)}"
+                about = {"delivery_id": delivery.delivery_id, "rule_id": delivery.rule_id, "message_id": call.message}
+                event.properties = about | event.properties
+            outcome = decide(self.state, event, moment, self.rulebook)
+            self.note(outcome, call, None if self.absence else Cause(event, event.message_id))
+        self.fire(self.start + self.end)
+        while self.waits() and (due := next_due(self.state)) is not None:
+            self.fire(due)
+        return ""
+
+    def fire(self, until: int) -> None:
+        """The timers due until a moment, one moment after the other."""
+        while (due := next_due(self.state)) is not None and due <= until:
+            waiting = self.state.waiting.get(self.rule.id)
+            timer = waiting.timers[0] if waiting and waiting.timers else None
+            outcome = decide(self.state, None, due, self.rulebook)
+            self.note(outcome, None, Cause(None, timer.message_id, timer.snapshot) if timer else None)
+
+    def latest(self, message: str) -> Delivery | None:
+        """The newest delivery of a message."""
+        found = [one for one in self.delivered.values() if one.message_id == message]
+        return max(found, key=lambda one: one.decided_at, default=None)
+
+    def waits(self) -> bool:
+        """Whether a timer of the tested rule runs."""
+        waiting = self.state.waiting.get(self.rule.id)
+        return self.rule.id in self.state.timers or (waiting is not None and bool(waiting.timers))
+
+    def note(self, outcome: Outcome, call: CaseEvent | None, cause: Cause | None) -> None:
+        """What came of one step. `cause` is given where the tested rule's condition was asked in it."""
+        self.state = outcome.state
+        clock = outcome.state.clock
+        if call is not None:
+            late = "" if parse_duration(call.at) == clock - self.start else ", late"
+            self.timeline.append(Moment(clock - self.start, "event", _show(call) + late))
+        self.considered(outcome.considered, outcome, cause)
+        for identifier in outcome.withdrawn:
+            delivery = self.delivered.get(identifier)
+            if delivery is not None:
+                self.add(clock, "withdraw", delivery)
+
+    def considered(self, found: list[Considered], outcome: Outcome, cause: Cause | None) -> None:
+        deliveries = {(one.rule_id, one.decided_at): one for one in outcome.deliveries}
+        for one in found:
+            text = one.outcome + (f": {one.detail}" if one.detail else "")
+            asked = cause is not None and one.rule_id == self.rule.id and one.outcome in _ASKED
+            clauses = self.values(one.at, cause) if cause is not None and asked else []
+            self.timeline.append(Moment(one.at - self.start, "considered", text, one.rule_id, clauses))
+            delivery = deliveries.get((one.rule_id, one.at)) if one.outcome == "matched" else None
+            if delivery is not None:
+                self.delivered[delivery.delivery_id] = delivery
+                self.add(one.at, "deliver", delivery)
+
+    def add(self, at: int, do: Do, delivery: Delivery) -> None:
+        came = Came(at - self.start, do, delivery.message_id)
+        self.timeline.append(Moment(came.at, do, delivery.message_id, delivery.rule_id))
+        if delivery.rule_id == self.rule.id or came.at <= self.end:
+            self.came.append(came)
+
+    def values(self, at: int, cause: Cause) -> list[Clause]:
+        """The clauses of the tested rule's condition at a moment. The data are those of the decision: it changes nothing that a
+        condition reads."""
+        return [clause.at(self.state, cause, at) for clause in self.clauses]
+
+
+class _Clause:
+    """A clause that can be asked again and again."""
+
+    def __init__(self, written: Any) -> None:
+        self.text = _json(written)
+        found = read_condition(written, (), Report(""))
+        assert found is not None  # a part of a condition that has been checked
+        self.logic = compile_logic(found.logic)
+        self.slots: dict[str, Slot] = found.slots
+        self.trackers: dict[str, Tracker] = found.trackers
+        self.variables = [(name, compile_logic({"var": name})) for name in _variables(written)]
+
+    def at(self, state: State, cause: Cause, moment: int) -> Clause:
+        data = build(state, cause, moment, ALL, self.slots)
+        whole = handle(data)
+        reads = [f"{name} = {_json(value_of(read, whole))}" for name, read in self.variables]
+        for name, slot in self.slots.items():
+            reads.append(f"{_asked(slot, self.trackers[slot.tracker])} = {_json(data[SLOTS][name])}")
+        try:
+            value = _json(is_true(self.logic, whole))
+        except EvaluationError as error:
+            value = f"error: {error}"
+        return Clause(self.text, value, reads)
+
+
+def _clauses(rule: Rule) -> list[_Clause]:
+    """The parts of the condition: of an `and`, its arguments."""
+    written = rule.condition
+    if written is True:
+        return []
+    parts = written.get("and") if isinstance(written, dict) else None
+    return [_Clause(part) for part in (parts if isinstance(parts, list) else [written])]
+
+
+def _variables(written: Any) -> list[str]:
+    """Constant names that `var` reads of the whole data, told from those of an item by their root."""
+    found: dict[str, None] = {}
+    waiting = [written]
+    while waiting:
+        item = waiting.pop(0)
+        if isinstance(item, list):
+            waiting += item
+        elif isinstance(item, dict):
+            for name, arguments in item.items():
+                first = arguments[0] if isinstance(arguments, list) and arguments else arguments
+                if name == "var" and isinstance(first, str) and first.split(".")[0] in VARIABLES:
+                    found[first] = None
+                elif name not in OPTIONS:
+                    waiting.append(arguments)
+    return list(found)
+
+
+def _asked(slot: Slot, tracker: Tracker) -> str:
+    """A question to the history, in words: `count page where {…} within 7d`."""
+    where = "" if tracker.where is None else f" where {_json(tracker.where)}"
+    within = "" if slot.within is None else f" within {format_duration(slot.within)}"
+    first = " first" if slot.first else ""
+    return f"{slot.question}{first} {' | '.join(tracker.names)}{where}{within}"
+
+
+def _show(call: CaseEvent) -> str:
+    """A test's event in one line."""
+    words = []
+    for name in ("event", "identify", "group", "screen", "alias", "page", "traits", "properties", "message"):
+        value = getattr(call, name)
+        if value is not None and value != {}:
+            words.append(f"{name} {value if isinstance(value, str) else _json(value)}")
+    return " ".join(words)
+
+
+def _json(value: Any) -> str:
+    text = _encode(value).decode()
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
