@@ -19,6 +19,7 @@ import httpx
 import psutil
 import pytest
 
+from engage import keys
 from engage.publishing import publish
 from engage.settings import load_settings
 from engage.store import connect
@@ -110,6 +111,10 @@ def running_client(running: Service) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=running.url, timeout=15)
 
 
+def store(running: Service) -> Any:
+    return connect(load_settings({"ENGAGE_DATA_DIR": str(running.data_dir)}).redis_url)
+
+
 def drive(running: Service, disturb: Callable[[Traffic], Awaitable[None]]) -> Traffic:
     """Traffic, the disturbance in its middle, and some more traffic."""
 
@@ -147,6 +152,7 @@ def settle(running: Service, traffic: Traffic) -> dict[str, int]:
 def check(running: Service, traffic: Traffic) -> None:
     """Lost nothing, doubled nothing: the log, the decisions, the inboxes and the claims."""
     stats = settle(running, traffic)
+    secret = store(running).get(keys.delivery_secret("default"))
     assert stats["events"] == sum(map(len, traffic.sent.values()))  # each once, however often it was sent
     with httpx.Client(base_url=running.url, timeout=20) as client:
         for user, sent in traffic.sent.items():
@@ -158,16 +164,16 @@ def check(running: Service, traffic: Traffic) -> None:
                 assert {name: logged[event["messageId"]][name] for name in event} == event
             inbox = client.get("/v1/inbox", params={"writeKey": running.write_key, "userId": user}).json()["deliveries"]
             made = [delivery["delivery_id"] for delivery in inbox]
-            assert made == oracle(user, found["events"])[-100:]
+            assert made == oracle(user, found["events"], secret)[-100:]
             for identifier in made[:3]:
                 claim = f"/v1/deliveries/{identifier}/claim?writeKey={running.write_key}"
                 assert [client.post(claim).json()["claimed"] for _ in range(2)] == [True, False]
     assert stats["delivered"] == sum(len(sent) // 3 for sent in traffic.sent.values())
 
 
-def oracle(user: str, logged: list[dict[str, Any]]) -> list[str]:
+def oracle(user: str, logged: list[dict[str, Any]], secret: bytes) -> list[str]:
     """The deliveries that the pure engine makes of the log, read once."""
-    book = compile_rulebook(_definitions())
+    book = compile_rulebook(_definitions(), secret=secret)
     state, made, seen = new_state(f"u:{user}"), [], set()
     for number, event in enumerate(logged):
         if event["messageId"] in seen:
@@ -271,7 +277,7 @@ def test_a_decider_that_slept_past_its_lease_commits_nothing(running: Service) -
 def test_a_new_rulebook_in_the_middle_of_traffic_changes_decisions_between_two_events_only(running: Service) -> None:
     async def disturb(traffic: Traffic) -> None:
         found = _definitions()
-        client = connect(load_settings({"ENGAGE_DATA_DIR": str(running.data_dir)}).redis_url)
+        client = store(running)
         for priority in (10, 20, 30):
             found.rules[0].priority = priority
             await asyncio.to_thread(publish, client, "default", found)
