@@ -32,7 +32,16 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 class Site(uvicorn.Server):
-    """Signals are `run`'s business: it has more to end than a web server."""
+    """Greets once it listens. Signals are `run`'s business: it has more to end than a web server."""
+
+    def __init__(self, config: uvicorn.Config, greeting: str) -> None:
+        super().__init__(config)
+        self.greeting = greeting
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            print(self.greeting, flush=True)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -107,7 +116,8 @@ async def run(arguments: Any, keys: dict[str, str]) -> int:
     site = Site(
         uvicorn.Config(
             kanso.app, port=arguments.port, log_level="warning", lifespan="off", ws="none", timeout_graceful_shutdown=2
-        )
+        ),
+        greeting(address, arguments.rules),
     )
     serving: asyncio.Task[None] | None = None
     try:
@@ -118,7 +128,6 @@ async def run(arguments: Any, keys: dict[str, str]) -> int:
             ready.cancel()
         elif not ended.done() and not stopping.is_set():
             serving = asyncio.create_task(site.serve())
-            print(greeting(address, arguments.rules), flush=True)
             await asyncio.wait({serving, ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         wanted = stopping.is_set()
