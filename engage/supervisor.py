@@ -184,10 +184,19 @@ class Supervisor:
         self._asked = 0
 
     def listen(self) -> None:
-        """SIGINT, SIGTERM and SIGHUP end `wait` and `until_stopped`; asked a second time the children are killed."""
+        """SIGINT, SIGTERM and SIGHUP end `wait` and `until_stopped`; asked a second time the children are killed.
+
+        Not `loop.add_signal_handler`, which a closing loop takes back: asked once more at the very end, this process
+        would die of it instead of returning its exit status.
+        """
         loop = asyncio.get_running_loop()
+
+        def on_signal(_number: int, _frame: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: all has ended
+                loop.call_soon_threadsafe(self._on_signal)
+
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._on_signal)
+            signal.signal(number, on_signal)
 
     async def start(self, *children: Child) -> None:
         """Starts these side by side and waits until all are ready. Raises StartError."""

@@ -155,7 +155,17 @@ def test_one_that_does_not_end_is_killed_with_all_it_started(tmp_path, monkeypat
     until(lambda: not psutil.pid_exists(grandchild) or psutil.Process(grandchild).status() == psutil.STATUS_ZOMBIE)
 
 
-def test_a_stop_is_not_held_up_by_a_start(tmp_path):
+@pytest.fixture
+def own_signals():
+    """Puts pytest's handlers of signals back."""
+    numbers = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+def test_a_stop_is_not_held_up_by_a_start(tmp_path, own_signals):
     async def scenario(one):
         one.listen()
         asyncio.get_running_loop().call_later(0.1, os.kill, os.getpid(), signal.SIGTERM)
@@ -164,3 +174,14 @@ def test_a_stop_is_not_held_up_by_a_start(tmp_path):
     began = time.monotonic()
     run(scenario)
     assert time.monotonic() - began < 10
+
+
+def test_asked_to_stop_after_the_end_nothing_happens(own_signals):
+    async def scenario(one):
+        one.listen()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await one.wait()
+
+    run(scenario)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(os.getpid(), number)
