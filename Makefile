@@ -2,6 +2,7 @@
 PYTHON ?= python3
 SETUP := $(PYTHON) -I engage/bootstrap.py
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev demo test test-quick lint bench load chaos lock clean
@@ -20,10 +21,10 @@ demo: setup  ## run the product with the demo app; Ctrl-C ends all of it
 
 test: dev lint  ## every check and every test, the browser ones in a real Chromium
 	@$(SETUP) sdk-test browser
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-quick: dev  ## the tests that need no browser and kill nothing
-	$(BIN)/python -m pytest -m "not browser and not faults and not slow"
+	$(PYTEST) -m "not browser and not faults and not slow"
 
 lint: dev  ## style, formatting, types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -1,6 +1,8 @@
 """What every test may use: a free port, a real Valkey, the whole product as a child process, a real browser."""
 
+import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -37,6 +39,11 @@ QUIET_BROWSER = (
 )  # fmt: skip
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than processors: most tests wait for something most of the time."""
+    return (os.cpu_count() or 1) + 1
+
+
 def until(ask: Callable[[], T], seconds: float = 15.0, what: str = "") -> T:
     """Asks again and again until the answer is true; fails with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
@@ -48,9 +55,12 @@ def until(ask: Callable[[], T], seconds: float = 15.0, what: str = "") -> T:
 
 
 def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Below the ports that the system gives to clients: one of theirs might be taken again before a server binds it."""
+    while True:
+        port = random.randrange(10_000, 30_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @pytest.fixture

@@ -55,6 +55,7 @@ def test_a_second_start_knows_people_their_history_and_what_was_shown(visit: Vis
     first.press_ctrl_c()
 
     again = start_demo(again=first)
+    visitor.complaints.clear()  # the browser's own notes on a server that went away
     visitor.demo = again
     visitor.go("/")  # signed in still
     visitor.page.wait_for_url("**/dashboard")

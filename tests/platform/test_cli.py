@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from engage import __version__
+from engage.settings import load_settings
 from tests.conftest import until
 
 RULE = {"id": "hello", "trigger": "page", "message": "greeting"}
@@ -155,7 +156,7 @@ class TestDoctor:
     def test_says_what_is_there(self, engage, free_port, write_documents):
         done = engage("doctor", "--port", free_port, "--rules", write_documents(GOOD))
         for what in ("python", "data folder", "log store", "database", "port", "rules"):
-            assert f"good  {what}: " in done.stdout, done.stdout
+            assert f"good  {what}: " in done.stdout
 
     def test_says_what_is_missing_and_how_to_mend_it(self, engage, free_port, write_documents):
         done = engage(
@@ -181,8 +182,8 @@ class TestDoctor:
         assert "RQ's writes slow the log down" in done.stdout
 
     def test_a_store_that_may_forget_is_bad(self, engage, service):
-        queue = service().data_dir / "valkey-queue" / "valkey.sock"
-        done = engage("doctor", ENGAGE_REDIS_URL=f"unix://{queue}")
+        queue = load_settings({"ENGAGE_DATA_DIR": str(service().data_dir)}).queue_url
+        done = engage("doctor", ENGAGE_REDIS_URL=queue)
         assert done.returncode == 1
         assert "bad   log store: appendonly yes, appendfsync everysec" in done.stdout
         assert "else a power cut loses events" in done.stdout

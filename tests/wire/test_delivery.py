@@ -9,6 +9,7 @@ import httpx
 import pytest
 import redis
 
+from engage.settings import load_settings
 from tests.conftest import until
 
 FIELDS = {"delivery_id", "rule_id", "message_id", "kind", "variant", "priority", "content", "show_on", "expires_at"}
@@ -191,7 +192,7 @@ def test_articles_are_read_in_the_readers_language(wire):
 def test_many_streams_share_one_subscription(product, wire, person, listen):
     for number in range(10):
         listen(userId=f"{person}-{number}")
-    with redis.Redis(unix_socket_path=str(product.data_dir / "valkey-log" / "valkey.sock")) as store:
+    with redis.Redis.from_url(load_settings({"ENGAGE_DATA_DIR": str(product.data_dir)}).redis_url) as store:
         assert len([client for client in store.client_list() if int(client["sub"]) > 0]) == 1
 
 
