@@ -17,6 +17,7 @@ HEALTHY_SECONDS: Final = 10.0  # a child that ran so long starts the row anew
 STOP_SECONDS: Final = 15.0
 READY_SECONDS: Final = 60.0
 ASK_SECONDS: Final = 0.03
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_PDEATHSIG: Final = 1
 # Looked up here: between fork and exec as little as possible may happen.
 _prctl: Final = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
@@ -182,21 +183,18 @@ class Supervisor:
         self._children: list[Child] = []
         self._stop = asyncio.Event()
         self._asked = 0
+        self._listens = False
 
     def listen(self) -> None:
         """SIGINT, SIGTERM and SIGHUP end `wait` and `until_stopped`; asked a second time the children are killed.
 
-        Not `loop.add_signal_handler`, which a closing loop takes back: asked once more at the very end, this process
+        Not by `loop.add_signal_handler`, which a closing loop takes back: asked once more at the very end, this process
         would die of it instead of returning its exit status.
         """
         loop = asyncio.get_running_loop()
-
-        def on_signal(_number: int, _frame: object) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: all has ended
-                loop.call_soon_threadsafe(self._on_signal)
-
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, on_signal)
+        for number in _SIGNALS:
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(self._on_signal))
+        self._listens = True
 
     async def start(self, *children: Child) -> None:
         """Starts these side by side and waits until all are ready. Raises StartError."""
@@ -233,6 +231,9 @@ class Supervisor:
             child.stopping = True
         for child in reversed(self._children):
             await child.stop()
+        if self._listens:  # what is left is to return
+            for number in _SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
 
     def _on_signal(self) -> None:
         self._asked += 1
