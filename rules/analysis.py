@@ -9,13 +9,13 @@ from typing import Any, Final
 import msgspec
 
 from rules.cases import check_cases
-from rules.condition import Condition, read_condition
+from rules.condition import Condition, Segments, merge_trackers, read_condition
 from rules.documents import ID_PATTERN, Absence, EventNames, Frequency, Rule, names_of
 from rules.duration import parse_duration
 from rules.errors import DurationError
 from rules.limits import MAX_EVENT_NAMES, WITHOUT_TIMESTAMPS
 from rules.problems import Path, Report
-from rules.temporal import Tracker, tracker_id
+from rules.temporal import Tracker, times_of
 
 _ID: Final = re.compile(ID_PATTERN)
 LIFETIME: Final = -1
@@ -65,16 +65,16 @@ def check_reference(value: str, path: Path, report: Report) -> None:
         report.add(path, f"Expected the id of a document, got `{value[:70]}`")
 
 
-def analyse(rule: Rule, report: Report) -> Analysis | None:
-    """None with the problems reported."""
+def analyse(rule: Rule, report: Report, segments: Segments | None = None) -> Analysis | None:
+    """None with the problems reported. Without `segments`, what a rule says of one is taken on trust."""
     check_reference(rule.message, ("message",), report)
     _check_names(rule, report)
     _check_later(rule, report)
     check_cases(rule.tests, report)
-    found = read_condition(rule.condition, ("condition",), report)
+    found = read_condition(rule.condition, ("condition",), report, segments=segments)
     trackers = dict(found.trackers) if found else {}
     absence = _absence(rule, trackers, report)
-    delay = _delay(rule, absence, report)
+    delay = _delay(rule, absence, report, segments)
     cap = _cap(rule.frequency, report)
     if report.failed or found is None:
         return None
@@ -82,14 +82,6 @@ def analyse(rule: Rule, report: Report) -> Analysis | None:
         merge_trackers(trackers, delay.trackers)
     triggers = absence.after if absence else names_of(rule.trigger)  # type: ignore[arg-type]
     return Analysis(rule, triggers, found, trackers, absence, delay, cap)
-
-
-def merge_trackers(known: dict[str, Tracker], more: dict[str, Tracker]) -> None:
-    """Adds trackers; one that is asked twice keeps enough for both."""
-    for name, tracker in more.items():
-        found = known.setdefault(name, tracker)
-        if found.keep < tracker.keep:
-            known[name] = msgspec.structs.replace(found, keep=tracker.keep)
 
 
 def duration_at(value: Any, path: Path, report: Report, least: int = 0) -> int:
@@ -131,19 +123,19 @@ def _absence(rule: Rule, trackers: dict[str, Tracker], report: Report) -> Absenc
         return None
     within = duration_at(trigger.within, ("trigger", "within"), report, 1)
     without = names_of(trigger.without)
-    name = tracker_id(without, None)
-    merge_trackers(trackers, {name: Tracker(name, without, None, WITHOUT_TIMESTAMPS)})
-    return AbsenceTrigger(names_of(trigger.after), without, within, name)
+    tracker = times_of(without, None, WITHOUT_TIMESTAMPS)
+    merge_trackers(trackers, {tracker.id: tracker})
+    return AbsenceTrigger(names_of(trigger.after), without, within, tracker.id)
 
 
-def _delay(rule: Rule, absence: AbsenceTrigger | None, report: Report) -> int | Condition:
+def _delay(rule: Rule, absence: AbsenceTrigger | None, report: Report, segments: Segments | None) -> int | Condition:
     if rule.delay is None:
         return 0
     if absence is not None:
         report.add(("delay",), "A rule on absence cannot be delayed; make `within` longer")
         return 0
     if isinstance(rule.delay, dict):
-        return read_condition(rule.delay, ("delay",), report, truth=False) or 0
+        return read_condition(rule.delay, ("delay",), report, truth=False, segments=segments) or 0
     return duration_at(rule.delay, ("delay",), report)
 
 

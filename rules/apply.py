@@ -9,7 +9,7 @@ from rules.index import VarPath, walk
 from rules.limits import SESSION_GAP
 from rules.rulebook import LiveTracker, Rulebook
 from rules.state import Session, State, merge_traits
-from rules.temporal import Track, note
+from rules.tracks import Track, day_of, mark_of, note, note_step, note_value
 
 INTERACTIONS: Final = frozenset(
     (
@@ -103,7 +103,7 @@ def _interaction(state: State, event: Event, moment: int) -> None:
 
 
 def _track(state: State, event: Event, rulebook: Rulebook) -> None:
-    cause: dict[str, Any] = {}
+    steps: dict[str, tuple[int, int]] = {}
 
     def read(path: VarPath) -> Any:
         return walk(event_root(event, path[0]), path[1:])
@@ -112,16 +112,37 @@ def _track(state: State, event: Event, rulebook: Rulebook) -> None:
     for tracker in rulebook.tracking.find(event.name, read):
         if tracker.where is not None:
             if data is None:
-                cause = {"event": event_root(event, "event"), "page": page_data(event)}
-                data = _handle(cause)
+                data = _handle({"event": event_root(event, "event"), "page": page_data(event)})
             if data is None or not _holds(tracker, data):
                 continue
         elif tracker.demands and not all(read(path) in values for path, values in tracker.demands):
             continue
-        track = state.tracks.get(tracker.id)
-        if track is None:
-            track = state.tracks[tracker.id] = Track()
-        note(track, event.timestamp, tracker.keep)
+        if tracker.steps:
+            can_be, _ = steps.get(tracker.id, (0, 0))
+            steps[tracker.id] = can_be | 1 << tracker.step, tracker.steps
+        else:
+            _note(state, event, tracker)
+    for identifier, (can_be, length) in steps.items():
+        note_step(_track_of(state, identifier), event.timestamp, can_be, length)
+
+
+def _note(state: State, event: Event, tracker: LiveTracker) -> None:
+    timestamp = event.timestamp
+    if tracker.of is not None:
+        value = walk(Cause(event, event.message_id).root(tracker.of[0]), tracker.of[1:])
+        if value is not None:
+            note_value(_track_of(state, tracker.id), timestamp, mark_of(value), tracker.keep)
+    elif tracker.days is not None:
+        note_value(_track_of(state, tracker.id), timestamp, day_of(timestamp, tracker.days), tracker.keep)
+    else:
+        note(_track_of(state, tracker.id), timestamp, tracker.keep)
+
+
+def _track_of(state: State, identifier: str) -> Track:
+    track = state.tracks.get(identifier)
+    if track is None:
+        track = state.tracks[identifier] = Track()
+    return track
 
 
 def event_root(event: Event, root: str) -> Any:

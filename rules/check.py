@@ -1,17 +1,18 @@
 """Checking documents: every problem at once, with its place, before anything goes live. Nothing here raises on bad input."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from rules.analysis import analyse, check_id
 from rules.cases import messages_in
-from rules.condition import read_condition
+from rules.condition import read_condition, references
 from rules.content import articles_in, check_message
 from rules.documents import Article, ArticleContent, Definitions, Document, Message, Rule, Segment
 from rules.limits import MAX_TEXT_BYTES
 from rules.problems import Path, Problem, Report, nearest
 from rules.shape import to_struct
 from rules.source import read_document
+from rules.temporal import SEGMENT
 
 DocumentKind = Literal["rule", "message", "segment"]
 Files = Mapping[tuple[str, str], tuple[str, bytes]]
@@ -91,10 +92,18 @@ def cross_check(definitions: Definitions, files: Files | None = None) -> list[Pr
         checker.once(kind, [document.id for document in documents])
     messages = {message.id for message in definitions.messages}
     articles = {article.id for article in definitions.articles}
+    known = {"message": messages, "segment": {segment.id for segment in definitions.segments}}
+    for segment in definitions.segments:
+        checker.named("segment", segment.id, segment.condition, ("condition",), known)
     for rule in definitions.rules:
         checker.exists("rule", rule.id, ("message",), "message", rule.message, messages)
         for path, name in messages_in(rule.tests):
             checker.exists("rule", rule.id, path, "message", name, messages)
+        checker.named("rule", rule.id, rule.condition, ("condition",), known)
+        checker.named("rule", rule.id, rule.delay, ("delay",), known)
+    checker.circles(definitions.segments)
+    if not checker.problems:
+        checker.expand(definitions)
     for message in definitions.messages:
         for path, article in articles_in(message.content, ("content",)):
             checker.exists("message", message.id, path, "article", article, articles)
@@ -117,9 +126,52 @@ class _Cross:
         if name not in known:
             self.add(kind, identifier, path, f"The {wanted} `{name}` does not exist{nearest(name, known)}")
 
-    def add(self, kind: str, identifier: str, path: Path, message: str) -> None:
+    def named(self, kind: str, identifier: str, logic: Any, path: Path, known: Mapping[str, set[str]]) -> None:
+        """The messages and segments that a condition names."""
+        for place, wanted, name in references(logic, path):
+            self.exists(kind, identifier, place, wanted, name, known[wanted])
+
+    def circles(self, segments: Sequence[Segment]) -> None:
+        """Segments that are made of themselves."""
+        parts = {
+            segment.id: [name for _, wanted, name in references(segment.condition, ()) if wanted == SEGMENT]
+            for segment in segments
+        }
+        for start in parts:
+            came_from: dict[str, str] = {}
+            waiting = [start]
+            while waiting:
+                here = waiting.pop()
+                for name in parts.get(here, ()):
+                    if name not in came_from:
+                        came_from[name] = here
+                        waiting.append(name)
+            if start not in came_from:
+                continue
+            round_trip = [start]
+            while len(round_trip) == 1 or round_trip[-1] != start:
+                round_trip.append(came_from[round_trip[-1]])
+            shown = " → ".join(f"`{name}`" for name in reversed(round_trip))
+            self.add("segment", start, ("condition",), f"The segment is made of itself: {shown}")
+
+    def expand(self, definitions: Definitions) -> None:
+        """What shows only where the conditions of segments are put in their places."""
+        segments = {segment.id: segment.condition for segment in definitions.segments}
+        for rule in definitions.rules:
+            logic = {"and": [rule.condition, rule.delay]}
+            if any(wanted == SEGMENT for _, wanted, _ in references(logic, ())):
+                report = self.report("rule", rule.id)
+                analyse(rule, report, segments)
+                self.problems += [problem for problem in report.problems if problem.severity == "error"]
+
+    def report(self, kind: str, identifier: str) -> Report:
+        """An empty report on a document."""
         file, text = self.files.get((kind, identifier), (f"{kind}s/{identifier}", b""))
         report = read_document(text, file)[1] if text else Report(file)
         report.problems.clear()
+        return report
+
+    def add(self, kind: str, identifier: str, path: Path, message: str) -> None:
+        report = self.report(kind, identifier)
         report.add(path, message)
         self.problems += report.problems

@@ -5,22 +5,24 @@ place), so that what the engine says of the rewritten condition points into the 
 """
 
 import math
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from rules import dialect
-from rules.documents import EventNames, names_of
-from rules.duration import parse_duration
-from rules.errors import DurationError
-from rules.limits import MAX_EVENT_NAMES, MAX_TIMESTAMPS, MIN_TIMESTAMPS
+from rules.asking import read_question
+from rules.limits import MAX_DEPTH, MAX_NODES, MAX_SEGMENTS
 from rules.problems import Path, Report, kind_of, nearest
-from rules.temporal import LATER, OPTIONS, Slot, Tracker, slot_name, tracker_id
+from rules.temporal import OPTIONS, SEGMENT, Slot, Tracker
 from rules.variables import SLOTS, VARIABLES, WHERE_ROOTS, variable_problem
 
 COMPARISONS: Final = frozenset(("==", "===", "!=", "!==", ">", ">=", "<", "<="))
 READERS: Final = frozenset(("var", "val", "missing", "missing_some", "exists"))
 TEMPORAL: Final = frozenset(OPTIONS)
+_BOUNDED: Final = ("count", "distinct", "days_active")  # numbers that grow, and are compared
+_NAMING: Final = {"seen": "message", SEGMENT: "segment"}
+Segments = Mapping[str, Any]
 
 
 class Condition(msgspec.Struct):
@@ -42,24 +44,70 @@ class _Scope(msgspec.Struct, frozen=True):
         return _Scope(truth, self.item or item, self.where)
 
 
-def read_condition(logic: Any, path: Path, report: Report, truth: bool = True) -> Condition | None:
-    """Analyses a condition (or, with `truth` false, an expression); None with the problems reported."""
-    return _Walk(report, path).run(logic, _Scope(truth))
+def read_condition(
+    logic: Any, path: Path, report: Report, truth: bool = True, segments: Segments | None = None
+) -> Condition | None:
+    """Analyses a condition (or, with `truth` false, an expression); None with the problems reported.
+
+    `segments` are the conditions by their ids; without them a `segment` is taken on trust.
+    """
+    return _Walk(report, path, segments).run(logic, _Scope(truth))
+
+
+def merge_trackers(known: dict[str, Tracker], more: dict[str, Tracker]) -> None:
+    """Adds trackers; one that is asked twice keeps enough for both."""
+    for name, tracker in more.items():
+        found = known.setdefault(name, tracker)
+        if found.keep < tracker.keep:
+            known[name] = msgspec.structs.replace(found, keep=tracker.keep)
+
+
+def references(logic: Any, path: Path) -> Iterator[tuple[Path, str, str]]:
+    """(path, `message` or `segment`, id) of every document that a condition names. Does not recurse."""
+    waiting = [(logic, path)]
+    while waiting:
+        item, here = waiting.pop()
+        if isinstance(item, list):
+            waiting += [(inner, (*here, index)) for index, inner in enumerate(item)]
+        elif isinstance(item, dict):
+            for name, inner in item.items():
+                waiting.append((inner, (*here, name)))
+                if name not in _NAMING or len(item) != 1:
+                    continue
+                first = inner[0] if isinstance(inner, list) and inner else inner
+                place = (*here, name, 0) if isinstance(inner, list) else (*here, name)
+                for identifier in first if isinstance(first, list) else [first]:
+                    if isinstance(identifier, str) and identifier:
+                        yield place, _NAMING[name], identifier
 
 
 class _Walk:
-    def __init__(self, report: Report, path: Path) -> None:
+    def __init__(
+        self,
+        report: Report,
+        path: Path,
+        segments: Segments | None,
+        outer: "_Walk | None" = None,
+        segment: str = "",
+    ) -> None:
         self.report = report
         self.path = path
-        self.found = Condition(None, {}, {})
+        self.segments = segments
+        # The segments whose conditions the walk is in; how many values of segments were put in so far.
+        self.inside: tuple[str, ...] = (*outer.inside, segment) if outer else ()
+        self.expanded: list[int] = outer.expanded if outer else [0]
+        self.found: Condition = outer.found if outer else Condition(None, {}, {})
 
     def run(self, logic: Any, scope: _Scope) -> Condition | None:
         before = len(self.report.problems)
         if not dialect.bounded(logic):
-            self.report.add(self.path, "Expected a condition of at most 64 levels and 10,000 values")
+            self.report.add(self.path, f"Expected a condition of at most {MAX_DEPTH} levels and {MAX_NODES:,} values")
             return None
         self.found.logic = self.node(logic, self.path, scope)
-        if len(self.report.problems) == before:
+        if len(self.report.problems) == before and not dialect.bounded(self.found.logic):
+            message = f"With its segments the condition has more than {MAX_DEPTH} levels or {MAX_NODES:,} values"
+            self.report.add(self.path, message)
+        elif len(self.report.problems) == before:
             self.diagnose(logic, self.found.logic, self.path)
         failed = any(problem.severity == "error" for problem in self.report.problems[before:])
         return None if failed else self.found
@@ -85,14 +133,14 @@ class _Walk:
         inner = (*path, name)
         if name in TEMPORAL:
             return self.temporal(name, arguments, inner, scope, keep=1 if scope.truth else None)
+        if name == SEGMENT:
+            return self.segment(arguments, inner, scope)
         if name in READERS:
             self.reader(name, arguments, inner, scope)
         elif name in dialect.REFUSED:
             self.report.add(path, f"Unknown operator `{name}`: {dialect.REFUSED[name]}", key=name)
-        elif name in LATER:
-            self.report.add(path, f"The operator `{name}` is not supported yet", key=name)
         elif name not in dialect.OPERATORS:
-            guess = nearest(name, dialect.OPERATORS | TEMPORAL)
+            guess = nearest(name, dialect.OPERATORS | TEMPORAL | {SEGMENT})
             self.report.add(path, f"Unknown operator `{name[:60]}`{guess}", key=name)
             return None
         if not isinstance(arguments, list):
@@ -113,7 +161,7 @@ class _Walk:
         return self.node(value, path, scope.within(_is_truth(name, index, count, scope.truth), item))
 
     def comparison(self, arguments: list[Any], path: Path, scope: _Scope) -> list[Any]:
-        """Arguments of a comparison; a windowed count among numbers is bounded by the greatest of them."""
+        """Arguments of a comparison; what counts among numbers is bounded by the greatest of them."""
         inner = scope.within(truth=False)
         keep = _bound(arguments)
         result = []
@@ -139,115 +187,55 @@ class _Walk:
                 self.report.add(place, problem)
 
     def temporal(self, name: str, arguments: Any, path: Path, scope: _Scope, keep: int | None) -> Any:
+        """A question to the history becomes a variable that carries the answer."""
+        if not self.stands_well(name, path, scope):
+            return None
+        found = read_question(name, arguments, path, self.report, keep, self.where)
+        if found is None:
+            return None
+        slot, tracker = found
+        self.found.slots[slot.name] = slot
+        merge_trackers(self.found.trackers, {tracker.id: tracker})
+        return {"var": f"{SLOTS}.{slot.name}"}
+
+    def stands_well(self, name: str, path: Path, scope: _Scope) -> bool:
+        """Whether history may be asked for here."""
         if scope.where:
             self.report.add(path[:-1], f"A `where` cannot ask for history, got `{name}`", key=name)
-            return None
-        if scope.item:
+        elif scope.item:
             message = f"`{name}` cannot stand inside an iteration; it does not depend on the item, move it out"
             self.report.add(path[:-1], message, key=name)
-            return None
+        return not (scope.where or scope.item)
+
+    def where(self, logic: Any, path: Path) -> Any:
         before = len(self.report.problems)
-        names, options, at = self.asked(name, arguments, path)
-        within = self.window(options, at)
-        where = self.where(options, at)
-        first = options.get("first", False)
-        if not isinstance(first, bool):
-            self.report.add((*at, "first"), f"Expected true or false, got {kind_of(first)}")
-        needed = self.needed(name, within, keep, path)
-        if len(self.report.problems) > before:
-            return None
-        return self.slot(name, names, within, where, bool(first), needed)
-
-    def asked(self, name: str, arguments: Any, path: Path) -> tuple[tuple[str, ...], dict[str, Any], Path]:
-        """Event names, options, and where the options stand."""
-        values = arguments if isinstance(arguments, list) else [arguments]
-        if values and all(isinstance(value, str) for value in values) and len(values) > 1:
-            self.report.add((*path, 1), f'Several events are given as one list: {{"{name}": [["A", "B"]]}}')
-            return (), {}, path
-        if not 1 <= len(values) <= 2:
-            self.report.add(path, f"Expected an event and its options, got {len(values)} arguments")
-            return (), {}, path
-        names = self.names(values[0], (*path, 0) if isinstance(arguments, list) else path)
-        at = (*path, 1)
-        options = values[1] if len(values) == 2 else {}
-        if not isinstance(options, dict):
-            self.report.add(at, f"Expected an object of options, got {kind_of(options)}")
-            return names, {}, at
-        for option in options:
-            if option not in OPTIONS[name]:
-                guess = nearest(option, OPTIONS[name])
-                allowed = ", ".join(f"`{right}`" for right in OPTIONS[name])
-                self.report.add(at, f"Unknown option `{option[:60]}` of `{name}` (it has {allowed}){guess}", key=option)
-        return names, options, at
-
-    def names(self, value: EventNames, path: Path) -> tuple[str, ...]:
-        listed = value if isinstance(value, list) else [value]
-        if not listed or len(listed) > MAX_EVENT_NAMES:
-            self.report.add(path, f"Expected 1 to {MAX_EVENT_NAMES} event names, got {len(listed)}")
-        for index, name in enumerate(listed):
-            if not isinstance(name, str) or not name:
-                place = (*path, index) if isinstance(value, list) else path
-                self.report.add(place, f"Expected the name of an event, got {kind_of(name)}")
-                return ()
-        return names_of(value)
-
-    def window(self, options: dict[str, Any], path: Path) -> int | None:
-        if "within" not in options:
-            return None
-        try:
-            within = parse_duration(options["within"])
-        except DurationError as error:
-            self.report.add((*path, "within"), str(error))
-            return None
-        if within == 0:
-            self.report.add((*path, "within"), "Expected a window longer than nothing")
-        return within
-
-    def where(self, options: dict[str, Any], path: Path) -> Any:
-        if "where" not in options:
-            return None
-        where, at = options["where"], (*path, "where")
-        if where is None:
-            self.report.add(at, "Expected a condition, got null")
-            return None
-        before = len(self.report.problems)
-        logic = self.node(where, at, _Scope(truth=True, where=True))
+        found = self.node(logic, path, _Scope(truth=True, where=True))
         if len(self.report.problems) == before:
-            self.diagnose(where, logic, at)
-        return logic
+            self.diagnose(logic, found, path)
+        return found
 
-    def needed(self, name: str, within: int | None, keep: int | None, path: Path) -> int:
-        """How many timestamps answer this question exactly."""
-        if name != "count" or within is None:
-            return 0
-        if keep is None:
-            self.report.add(
-                path[:-1],
-                "A `count` within a window must be compared with a constant number, so that the history it needs is bounded",
-                key=name,
-            )
-            return 0
-        if keep > MAX_TIMESTAMPS:
-            self.report.add(
-                path[:-1],
-                f"This needs {keep:,} timestamps of every person; at most {MAX_TIMESTAMPS:,} are kept",
-                key=name,
-            )
-        return keep
-
-    def slot(
-        self, name: str, names: tuple[str, ...], within: int | None, where: Any, first: bool, needed: int
-    ) -> dict[str, Any]:
-        tracker = tracker_id(names, where)
-        keep = max(needed, MIN_TIMESTAMPS)
-        known = self.found.trackers.get(tracker)
-        if known is None:
-            self.found.trackers[tracker] = Tracker(tracker, names, where, keep)
-        else:
-            known.keep = max(known.keep, keep)
-        slot = Slot(slot_name(tracker, name, within, first), tracker, name, within, first)  # type: ignore[arg-type]
-        self.found.slots[slot.name] = slot
-        return {"var": f"{SLOTS}.{slot.name}"}
+    def segment(self, arguments: Any, path: Path, scope: _Scope) -> Any:
+        """The condition of a segment stands where its name stood."""
+        name = arguments[0] if isinstance(arguments, list) and len(arguments) == 1 else arguments
+        if not isinstance(name, str) or not name:
+            self.report.add(path, f"Expected the id of one segment, got {kind_of(name)}")
+            return None
+        if not self.stands_well(SEGMENT, path, scope):
+            return None
+        if self.segments is None:  # one file alone: the others are not known yet
+            return {"var": f"{SLOTS}.{SEGMENT}"}
+        if name in self.inside or name not in self.segments:
+            return None  # `cross_check` says so
+        self.expanded[0] += dialect.nodes(self.segments[name])
+        if self.expanded[0] > MAX_NODES or len(self.inside) == MAX_SEGMENTS:
+            message = f"Expected at most {MAX_SEGMENTS} segments one inside the other, and {MAX_NODES:,} values in all"
+            self.report.add(path, message)
+            return None
+        inner = _Walk(Report(""), (), self.segments, self, name)
+        logic = inner.node(self.segments[name], (), _Scope(truth=True))
+        for problem in inner.report.problems:
+            self.report.add(path, f"In the segment `{name}`: {problem.message}")
+        return logic if scope.truth else {"!!": [logic]}
 
 
 def _is_truth(name: str, index: int, count: int, outer: bool) -> bool:
@@ -266,7 +254,7 @@ def _bound(arguments: list[Any]) -> int | None:
     """Timestamps that settle a comparison of a count with constants: one more than the greatest; None if unknown."""
     greatest = 0
     for value in arguments:
-        if isinstance(value, dict) and len(value) == 1 and next(iter(value)) == "count":
+        if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in _BOUNDED:
             continue
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None

@@ -5,7 +5,8 @@ from typing import Any, Final
 from rules.event import Event
 from rules.limits import MAX_SNAPSHOT_BYTES, SESSION_GAP
 from rules.state import State, packed_size
-from rules.temporal import Slot, answer
+from rules.temporal import Slot
+from rules.tracks import answer
 from rules.variables import SLOTS, VARIABLES, iso
 
 ROOTS: Final = tuple(VARIABLES)

@@ -41,7 +41,7 @@ ENGINE: Final = Engine(
 # Operators the engine has and the project does not, with what to say instead.
 REFUSED: Final = {
     "now": 'a rule has no clock of its own; read {"var": "now"}',
-    "distinct": "`distinct` is not supported yet",
+    "distinct": "here `distinct` asks for a person's history, and that cannot be done in this place",
 }
 
 
@@ -90,6 +90,14 @@ def bounded(value: Any) -> bool:
         elif isinstance(item, list):
             waiting += [(inner, depth + 1) for inner in item]
     return True
+
+
+def nodes(value: Any) -> int:
+    """How many JSON values a value holds. Does not recurse."""
+    waiting = [value]
+    for item in waiting:
+        waiting += item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+    return len(waiting)
 
 
 def compile_logic(logic: Any) -> Compiled:

@@ -12,20 +12,20 @@ from rules import dialect
 from rules.dialect import EvaluationError
 from rules.problems import kind_of, nearest
 from rules.source import read_document
-from rules.temporal import LATER, OPTIONS
+from rules.temporal import OPTIONS, SEGMENT
 
 FIELDS: Final = ("rule", "data")
-_HISTORY: Final = frozenset((*OPTIONS, *LATER))
+_HISTORY: Final = frozenset((*OPTIONS, SEGMENT))
 
 
 def evaluate(rule: Any, data: Any) -> Any:
     """What a bounded rule gives on bounded data. Raises EvaluationError."""
     unknown = ""
     for name in _operators(rule):
-        if name in dialect.REFUSED:
-            raise EvaluationError(f"Unknown operator `{name}`: {dialect.REFUSED[name]}")
         if name in _HISTORY:
             raise EvaluationError(f"`{name}` asks for a person's history, which is not here: see `engage rules test`")
+        if name in dialect.REFUSED:
+            raise EvaluationError(f"Unknown operator `{name}`: {dialect.REFUSED[name]}")
         if name not in dialect.OPERATORS and not unknown:
             unknown = name
     try:

@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
+from rules.temporal import ANY
+
 T = TypeVar("T")
 VarPath = tuple[str, ...]
 Read = Callable[[VarPath], Any]
@@ -111,13 +113,14 @@ class _Shelf(Generic[T]):
 
 class Index(Generic[T]):
     def __init__(self, entries: Sequence[tuple[T, Iterable[str], list[Demand]]]) -> None:
-        """`entries`: what to find, the event names that concern it, and what it demands (all of it)."""
+        """`entries`: what to find, the event names that concern it (ANY: all), and what it demands (all of it)."""
         spread = _spread(entries)
         self._shelves: dict[str, _Shelf[T]] = {}
         for item, names, wanted in entries:
             best = max(wanted, key=lambda demand: (spread[demand.path] / len(demand.values), demand.path), default=None)
             for name in names:
                 self._file(self._shelves.setdefault(name, _Shelf()), item, best)
+        self._any = self._shelves.pop(ANY, None)
 
     @staticmethod
     def _file(shelf: _Shelf[T], item: T, best: Demand | None) -> None:
@@ -130,7 +133,11 @@ class Index(Generic[T]):
 
     def find(self, name: str, read: Read) -> list[T]:
         """Everything an event of this name may concern; `read` gives the data at a path."""
-        shelf = self._shelves.get(name)
+        found = self._on(self._shelves.get(name), read)
+        return found + self._on(self._any, read) if self._any else found
+
+    @staticmethod
+    def _on(shelf: _Shelf[T] | None, read: Read) -> list[T]:
         if shelf is None:
             return []
         found = shelf.always

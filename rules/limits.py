@@ -10,7 +10,12 @@ OPS_BUDGET: Final = 20_000  # datalogic operations of one evaluation (about a mi
 
 MAX_TIMESTAMPS: Final = 1_000  # one tracker of one person may keep
 MIN_TIMESTAMPS: Final = 8  # kept by every tracker, so that a window can be edited without losing the past
+SEQUENCE_EVENTS: Final = (
+    64  # of one sequence and one person, remembered singly: a late event finds its place among them
+)
+MAX_STEPS: Final = 8  # of a sequence
 WITHOUT_TIMESTAMPS: Final = 32  # of the `without` events of an absence, for a late `after`
+MAX_SEGMENTS: Final = 8  # one inside the other
 MAX_EVENT_NAMES: Final = 50  # in one trigger or temporal operator
 MAX_WAITING: Final = 8  # `after` events one absence rule remembers for one person
 MAX_FREQUENCY: Final = 100  # `max` of a frequency

@@ -1,22 +1,23 @@
 """A rulebook: all live rules compiled and indexed, immutable, shared by all decisions until the next version."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from rules.analysis import AbsenceTrigger, Analysis, Cap, analyse, check_id
 from rules.check import check_document, cross_check
-from rules.condition import Condition
+from rules.condition import Condition, Segments
 from rules.data import ALL, BIT, OF_EVENT, mask_of
 from rules.dialect import Compiled, EvaluationError, compile_logic
 from rules.documents import Definitions, Message, Rule, names_of
 from rules.duration import parse_duration
 from rules.errors import RulesError
-from rules.index import Index, VarPath, clauses, demands
+from rules.index import Demand, Index, VarPath, clauses, demands
 from rules.problems import Problem, Report
-from rules.temporal import Slot, Tracker
+from rules.temporal import Slot, Step, Tracker
 
 _LIQUID: Final = re.compile(r"\{\{(.*?)\}\}|\{%(.*?)%\}", re.DOTALL)
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -55,24 +56,45 @@ class LiveRule(msgspec.Struct, frozen=True):
 
 
 class LiveTracker(msgspec.Struct, frozen=True):
-    """`demands` is set where it says all that `where` says; then nothing is evaluated."""
+    """`demands` is set where it says all that `where` says; then nothing is evaluated. `step` of `steps`: of a sequence."""
 
     id: str
     keep: int
     where: Compiled | None
     demands: tuple[tuple[VarPath, frozenset[str]], ...] | None
+    of: VarPath | None = None
+    days: ZoneInfo | None = None
+    step: int = 0
+    steps: int = 0
 
 
 class Rulebook:
     """Compiled by `compile_rulebook`; read by `decide` alone."""
 
-    __slots__ = ("absent", "cancelling", "rules", "secret", "trackers", "tracking", "triggers", "version", "without")
+    __slots__ = (
+        "absent",
+        "cancelling",
+        "rules",
+        "secret",
+        "segments",
+        "trackers",
+        "tracking",
+        "triggers",
+        "version",
+        "without",
+    )
 
     def __init__(
-        self, version: int, secret: bytes, rules: list[tuple[LiveRule, Analysis]], trackers: dict[str, Tracker]
+        self,
+        version: int,
+        secret: bytes,
+        segments: Segments,
+        rules: list[tuple[LiveRule, Analysis]],
+        trackers: dict[str, Tracker],
     ) -> None:
         self.version = version
         self.secret = secret
+        self.segments = segments
         self.rules = {live.id: live for live, _ in rules}
         direct = [(live, found) for live, found in rules if live.absence is None]
         absent = [live for live, _ in rules if live.absence]
@@ -84,7 +106,7 @@ class Rulebook:
         self.cancelling = frozenset(name for live, _ in rules for name in live.cancel_on)
         self.trackers = frozenset(trackers)
         self.tracking: Index[LiveTracker] = Index(
-            [(_live_tracker(tracker), tracker.names, demands(tracker.where)) for tracker in trackers.values()]
+            [entry for tracker in trackers.values() for entry in _live_trackers(tracker)]
         )
 
 
@@ -99,11 +121,12 @@ def _by_name(entries: Iterable[tuple[LiveRule, Iterable[str]]]) -> dict[str, lis
 def compile_rulebook(definitions: Definitions, version: int = 0, secret: bytes = b"") -> Rulebook:
     """Compiles every enabled rule; `secret` goes into the ids of its deliveries. Raises RulesError with the problems that `check` would have reported."""
     problems: list[Problem] = []
+    segments = {segment.id: segment.condition for segment in definitions.segments}
     analyses: list[Analysis] = []
     for rule in definitions.rules:
         report = Report(f"rules/{rule.id}")
         check_id(rule.id, "", report)
-        found = analyse(rule, report)
+        found = analyse(rule, report, segments)
         problems += report.problems
         if found is not None and rule.enabled:
             analyses.append(found)
@@ -115,7 +138,8 @@ def compile_rulebook(definitions: Definitions, version: int = 0, secret: bytes =
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors:
         raise RulesError(f"{len(errors)} problems, the first: {errors[0]}", errors)
-    return _Compiler(definitions.messages).rulebook(analyses, version, secret)
+    live, trackers = _Compiler(definitions.messages).compile(analyses)
+    return Rulebook(version, secret, segments, live, trackers)
 
 
 class _Compiler:
@@ -126,7 +150,7 @@ class _Compiler:
         self.live: dict[str, LiveMessage] = {}
         self.compiled: dict[bytes, tuple[Compiled, int]] = {}
 
-    def rulebook(self, analyses: list[Analysis], version: int, secret: bytes) -> Rulebook:
+    def compile(self, analyses: list[Analysis]) -> tuple[list[tuple[LiveRule, Analysis]], dict[str, Tracker]]:
         trackers: dict[str, Tracker] = {}
         rules = []
         for found in analyses:
@@ -135,7 +159,7 @@ class _Compiler:
                 if known is None or known.keep < tracker.keep:
                     trackers[tracker.id] = tracker
             rules.append((self.rule(found), found))
-        return Rulebook(version, secret, rules, trackers)
+        return rules, trackers
 
     def rule(self, found: Analysis) -> LiveRule:
         rule, condition = found.rule, found.condition
@@ -201,11 +225,17 @@ def _liquid_reads(content: Any) -> int:
     return sum(bit for root, bit in BIT.items() if root in words)
 
 
-def _live_tracker(tracker: Tracker) -> LiveTracker:
-    where = tracker.where
-    if where is None or where is True:
-        return LiveTracker(tracker.id, tracker.keep, None, ())
-    found = demands(where)
-    settled = len(found) == len(clauses(where))
-    simple = tuple((demand.path, demand.values) for demand in found) if settled else None
-    return LiveTracker(tracker.id, tracker.keep, None if settled else compile_logic(where), simple)
+def _live_trackers(tracker: Tracker) -> Iterator[tuple[LiveTracker, tuple[str, ...], list[Demand]]]:
+    """What is filed in the index for a tracker: it, or each of its steps."""
+    of = tuple(tracker.of.split(".")) if tracker.of else None
+    days = ZoneInfo(tracker.days) if tracker.days else None
+    for number, step in enumerate(tracker.steps or (Step(tracker.names, tracker.where),)):
+        where, compiled = step.where, None
+        found = demands(where)
+        simple: tuple[tuple[VarPath, frozenset[str]], ...] | None = ()
+        if where is not None and where is not True:
+            settled = len(found) == len(clauses(where))
+            simple = tuple((demand.path, demand.values) for demand in found) if settled else None
+            compiled = None if settled else compile_logic(where)
+        live = LiveTracker(tracker.id, tracker.keep, compiled, simple, of, days, number, len(tracker.steps))
+        yield live, step.names, found

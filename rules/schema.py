@@ -12,7 +12,8 @@ from rules import dialect
 from rules.check import STRUCTS
 from rules.content import CONTENT, LOCALE
 from rules.documents import Duration, SomeEvents
-from rules.temporal import OPTIONS
+from rules.limits import MAX_STEPS
+from rules.temporal import OPTIONS, SEEN, SEGMENT
 from rules.variables import VARIABLES
 
 DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -24,6 +25,22 @@ _ASKS: Final[dict[str, tuple[str, list[Any]]]] = {
     "count": ("How often it happened. With a window, compare it with a number.", ["page", {"within": "7d"}]),
     "did": ("Whether it ever happened.", ["Plan Purchased"]),
     "seconds_since": ("Seconds since the last one (or the first); null if never.", ["Export Failed"]),
+    "distinct": (
+        "How many different values a variable of these events had. Compare it with a number.",
+        ["Feature Used", {"of": "event.properties.feature", "within": "30d"}],
+    ),
+    "days_active": (
+        "On how many days one of these events happened; without a name: any event.",
+        [{"within": "30d", "timezone": "Asia/Tokyo"}],
+    ),
+    "sequence": (
+        "Whether these happened one after the other, the whole of it in the window.",
+        [["Trial Started", "Project Created", "Invite Sent"], {"within": "7d"}],
+    ),
+    "seen": (
+        "Whether the person was shown a message, or clicked, completed or dismissed it.",
+        ["pricing-help", {"what": "dismissed", "within": "30d"}],
+    ),
 }
 _OPTION: Final[dict[str, dict[str, Any]]] = {
     "within": {"description": "The window before the decision: `(now − within, now]`.", "examples": ["7d", "10m"]},
@@ -33,6 +50,46 @@ _OPTION: Final[dict[str, dict[str, Any]]] = {
         "allOf": [_LOGIC, {"not": {"type": "null"}}],
     },
     "first": {"description": "Since the first one, not the last.", "type": "boolean"},
+    "of": {
+        "description": "The variable whose different values are counted, of `event.*` or `page.*`.",
+        "examples": ["event.properties.feature"],
+        "type": "string",
+        "pattern": r"^(event|page)(\.[^.0-9][^.]*)+$",
+    },
+    "timezone": {
+        "description": "An IANA time zone: when days begin. Left out: UTC.",
+        "examples": ["Asia/Tokyo"],
+        "type": "string",
+    },
+    "what": {"description": "What was done with the message. Left out: `shown`.", "enum": list(SEEN)},
+}
+_STEP: Final = {
+    "type": "object",
+    "properties": {"event": msgspec.json.schema(SomeEvents), "where": _OPTION["where"]},
+    "required": ["event"],
+    "additionalProperties": False,
+}
+_ABOUT: Final[dict[str, dict[str, Any]]] = {
+    "sequence": {
+        "type": "array",
+        "minItems": 2,
+        "maxItems": MAX_STEPS,
+        "items": {"anyOf": [msgspec.json.schema(SomeEvents), _STEP]},
+    },
+    "seen": {
+        "anyOf": [
+            {"type": "string", "minLength": 1},
+            {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}},
+        ]
+    },
+}
+_SEGMENT: Final = {
+    "description": "Whether a segment's condition holds: its id.",
+    "examples": ["power-users"],
+    "anyOf": [
+        {"type": "string", "minLength": 1},
+        {"type": "array", "minItems": 1, "maxItems": 1, "items": {"type": "string", "minLength": 1}},
+    ],
 }
 
 
@@ -66,7 +123,7 @@ def _logic() -> dict[str, Any]:
     """A condition or an expression: a constant, a list, or one operator with its arguments."""
     operators: dict[str, Any] = dict.fromkeys(sorted(dialect.OPERATORS), _LOGIC)
     operators |= {name: {"description": "Reads the data.", "examples": _variables(), **_LOGIC} for name in _READERS}
-    operators |= {name: _asked(name) for name in OPTIONS}
+    operators |= {name: _asked(name) for name in OPTIONS} | {SEGMENT: _SEGMENT}
     return {
         "title": "Condition",
         "description": "JSONLogic: a constant, a list, or an object with one operator.",
@@ -79,31 +136,23 @@ def _logic() -> dict[str, Any]:
 
 
 def _asked(name: str) -> dict[str, Any]:
-    """The arguments of an operator that asks for history: events, and options. One that is not described above takes any."""
-    if name not in _ASKS:
-        return {}
+    """The arguments of an operator that asks for history: what is asked about, and options."""
     text, example = _ASKS[name]
-    events, within = (msgspec.json.schema(wanted) for wanted in (SomeEvents, Duration))
+    within = msgspec.json.schema(Duration)
     options = {
-        option: _OPTION[option] | (within if option == "within" else {}) if option in _OPTION else {}
-        for option in OPTIONS[name]
+        "type": "object",
+        "properties": {option: _OPTION[option] | (within if option == "within" else {}) for option in OPTIONS[name]},
+        "additionalProperties": False,
+        "required": ["of"] if name == "distinct" else [],
     }
-    return {
-        "description": text,
-        "examples": [example],
-        "anyOf": [
-            {"type": "string", "minLength": 1},
-            {
-                "type": "array",
-                "minItems": 1,
-                "maxItems": 2,
-                "prefixItems": [
-                    events,
-                    {"type": "object", "properties": options, "additionalProperties": False},
-                ],
-            },
-        ],
-    }
+    about = _ABOUT.get(name) or msgspec.json.schema(SomeEvents)
+    least = 2 if name == "distinct" else 1
+    forms: list[dict[str, Any]] = [{"type": "array", "minItems": least, "maxItems": 2, "prefixItems": [about, options]}]
+    if name not in ("distinct", "sequence"):
+        forms.append({"type": "string", "minLength": 1})
+    if name == "days_active":
+        forms += [options, {"type": "array", "maxItems": 1, "items": options}]
+    return {"description": text, "examples": [example], "anyOf": forms}
 
 
 def _variables() -> list[str]:

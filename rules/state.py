@@ -6,7 +6,7 @@ import msgspec
 
 from rules.errors import StateError
 from rules.limits import MAX_TRAITS, MAX_TRAITS_BYTES
-from rules.temporal import Track
+from rules.tracks import Track
 
 VERSION: Final = 1
 

@@ -9,7 +9,7 @@ from rules.data import Cause
 from rules.limits import MAX_WAITING
 from rules.rulebook import LiveRule, Rulebook
 from rules.state import State, Timer, Waiting
-from rules.temporal import happened_between
+from rules.tracks import happened_between
 
 
 class Due(NamedTuple):

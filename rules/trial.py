@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from rules.cases import event_of, start_of, state_of, unknown_message
-from rules.condition import read_condition
+from rules.condition import Segments, read_condition
 from rules.data import ALL, Cause, build
 from rules.decide import decide
 from rules.dialect import EvaluationError, compile_logic, handle, is_true, value_of
@@ -20,7 +20,7 @@ from rules.outcome import Considered, Delivery, Outcome
 from rules.problems import Report
 from rules.rulebook import Rulebook, compile_rulebook
 from rules.state import State
-from rules.temporal import OPTIONS, Slot, Tracker
+from rules.temporal import Slot, Tracker
 from rules.timers import next_due
 from rules.variables import SLOTS, VARIABLES
 
@@ -112,7 +112,7 @@ class _Run:
         self.rulebook = rulebook
         self.start = start_of(case)
         self.state: State = state_of(case.user)
-        self.clauses = _clauses(rule)
+        self.clauses = _clauses(rule, rulebook.segments)
         self.absence = isinstance(rule.trigger, Absence)  # its condition is asked when its time is over
         self.end = max(parse_duration(at) for at in [*(e.at for e in case.events), *(e.at for e in case.expect)])
         self.timeline: list[Moment] = []
@@ -197,14 +197,14 @@ class _Run:
 class _Clause:
     """A clause that can be asked again and again."""
 
-    def __init__(self, written: Any) -> None:
+    def __init__(self, written: Any, segments: Segments) -> None:
         self.text = _json(written)
-        found = read_condition(written, (), Report(""))
+        found = read_condition(written, (), Report(""), segments=segments)
         assert found is not None  # a part of a condition that has been checked
         self.logic = compile_logic(found.logic)
         self.slots: dict[str, Slot] = found.slots
         self.trackers: dict[str, Tracker] = found.trackers
-        self.variables = [(name, compile_logic({"var": name})) for name in _variables(written)]
+        self.variables = [(name, compile_logic({"var": name})) for name in _variables(found.logic)]
 
     def at(self, state: State, cause: Cause, moment: int) -> Clause:
         data = build(state, cause, moment, ALL, self.slots)
@@ -219,19 +219,19 @@ class _Clause:
         return Clause(self.text, value, reads)
 
 
-def _clauses(rule: Rule) -> list[_Clause]:
+def _clauses(rule: Rule, segments: Segments) -> list[_Clause]:
     """The parts of the condition: of an `and`, its arguments."""
     written = rule.condition
     if written is True:
         return []
     parts = written.get("and") if isinstance(written, dict) else None
-    return [_Clause(part) for part in (parts if isinstance(parts, list) else [written])]
+    return [_Clause(part, segments) for part in (parts if isinstance(parts, list) else [written])]
 
 
-def _variables(written: Any) -> list[str]:
+def _variables(logic: Any) -> list[str]:
     """Constant names that `var` reads of the whole data, told from those of an item by their root."""
     found: dict[str, None] = {}
-    waiting = [written]
+    waiting = [logic]
     while waiting:
         item = waiting.pop(0)
         if isinstance(item, list):
@@ -241,17 +241,23 @@ def _variables(written: Any) -> list[str]:
                 first = arguments[0] if isinstance(arguments, list) and arguments else arguments
                 if name == "var" and isinstance(first, str) and first.split(".")[0] in VARIABLES:
                     found[first] = None
-                elif name not in OPTIONS:
+                else:
                     waiting.append(arguments)
     return list(found)
 
 
 def _asked(slot: Slot, tracker: Tracker) -> str:
     """A question to the history, in words: `count page where {…} within 7d`."""
-    where = "" if tracker.where is None else f" where {_json(tracker.where)}"
-    within = "" if slot.within is None else f" within {format_duration(slot.within)}"
-    first = " first" if slot.first else ""
-    return f"{slot.question}{first} {' | '.join(tracker.names)}{where}{within}"
+    steps = " → ".join(_what(step.names, step.where) for step in tracker.steps)
+    words = [slot.question, "first" if slot.first else "", steps or _what(tracker.names, tracker.where)]
+    words += [f"of {tracker.of}" if tracker.of else "", f"in {tracker.days}" if tracker.days else ""]
+    words.append("" if slot.within is None else f"within {format_duration(slot.within)}")
+    return " ".join(filter(None, words))
+
+
+def _what(names: tuple[str, ...], where: Any) -> str:
+    what = " | ".join(name or "any event" for name in names)
+    return what if where is None else f"{what} where {_json(where)}"
 
 
 def _show(call: CaseEvent) -> str:

@@ -4,8 +4,10 @@ Shares no code with `rules`, on purpose.
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any
+from zoneinfo import ZoneInfo
 
 UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 COMPARE = {"==": eq, "===": eq, "!=": ne, "!==": ne, ">": gt, ">=": ge, "<": lt, "<=": le}
@@ -33,6 +35,10 @@ def value(logic: Any, history: list[Seen], now: int) -> Any:
     ((name, arguments),) = logic.items()
     if name in ("count", "did", "seconds_since"):
         return temporal(name, arguments, history, now)
+    if name in ("distinct", "days_active", "sequence", "seen"):
+        return {"distinct": distinct, "days_active": days_active, "sequence": sequence, "seen": seen_message}[name](
+            arguments, history, now
+        )
     if name == "var":
         return read(arguments, history[-1])
     if name == "and":
@@ -47,6 +53,56 @@ def value(logic: Any, history: list[Seen], now: int) -> Any:
     if name in (">", ">=", "<", "<="):
         left, right = left or 0, right or 0  # null is zero in an order
     return COMPARE[name](left, right)
+
+
+def found(names: Any, options: dict[str, Any], history: list[Seen], now: int) -> list[Seen]:
+    """The matching events of a window in the order of their time, at equal times of their arrival; `names` None: any."""
+    listed = names if isinstance(names, list) else [names]
+    since = now - ms(options["within"]) if "within" in options else -(10**15)
+    matching = [
+        seen
+        for seen in history
+        if (names is None or seen.name in listed) and since < seen.at <= now and matches(options.get("where"), seen)
+    ]
+    return sorted(matching, key=lambda seen: seen.at)
+
+
+def distinct(arguments: list[Any], history: list[Seen], now: int) -> int:
+    values = [read(arguments[1]["of"], seen) for seen in found(arguments[0], arguments[1], history, now)]
+    return len({repr(value) for value in values if value is not None})
+
+
+def days_active(arguments: list[Any], history: list[Seen], now: int) -> int:
+    names = None if not arguments or isinstance(arguments[0], dict) else arguments[0]
+    options = arguments[-1] if arguments and isinstance(arguments[-1], dict) else {}
+    zone = ZoneInfo(options.get("timezone", "UTC"))
+    return len({datetime.fromtimestamp(seen.at / 1000, zone).date() for seen in found(names, options, history, now)})
+
+
+def sequence(arguments: list[Any], history: list[Seen], now: int) -> bool:
+    """Every way to pick one event per step, one after the other."""
+    events = found(None, arguments[1] if len(arguments) > 1 else {}, history, now)
+
+    def follows(step: int, start: int) -> bool:
+        if step == len(arguments[0]):
+            return True
+        wanted = arguments[0][step]
+        names, where = (wanted["event"], wanted.get("where")) if isinstance(wanted, dict) else (wanted, None)
+        listed = names if isinstance(names, list) else [names]
+        return any(
+            seen.name in listed and matches(where, seen) and follows(step + 1, index + 1)
+            for index, seen in enumerate(events)
+            if index >= start
+        )
+
+    return follows(0, 0)
+
+
+def seen_message(arguments: list[Any], history: list[Seen], now: int) -> bool:
+    wanted = arguments[0] if isinstance(arguments[0], list) else [arguments[0]]
+    options = arguments[1] if len(arguments) > 1 else {}
+    name = f"Message {options.get('what', 'shown').capitalize()}"
+    return any(seen.properties.get("message_id") in wanted for seen in found(name, options, history, now))
 
 
 def temporal(name: str, arguments: list[Any], history: list[Seen], now: int) -> Any:

@@ -73,8 +73,99 @@ RULES: list[tuple[dict[str, Any], str, str]] = [
         "$.condition.now",
         'Unknown operator `now`: a rule has no clock of its own; read {"var": "now"}',
     ),
-    ({"condition": {"segment": "vip"}}, "$.condition.segment", "The operator `segment` is not supported yet"),
-    ({"condition": {"sequence": []}}, "$.condition.sequence", "The operator `sequence` is not supported yet"),
+    ({"condition": {"segment": ""}}, "$.condition.segment", "Expected the id of one segment, got an empty string"),
+    ({"condition": {"segment": ["a", "b"]}}, "$.condition.segment", "Expected the id of one segment, got an array"),
+    (
+        {"condition": {"sequence": []}},
+        "$.condition.sequence",
+        "Expected a list of steps and its options, got 0 arguments",
+    ),
+    (
+        {"condition": {"sequence": ["A", {"within": "1h"}]}},
+        "$.condition.sequence[0]",
+        'Expected a list of 2 to 8 steps, as in {"sequence": [["A", "B"], {"within": "1h"}]}, got `A`',
+    ),
+    (
+        {"condition": {"sequence": [["A"]]}},
+        "$.condition.sequence[0]",
+        'Expected a list of 2 to 8 steps, as in {"sequence": [["A", "B"], {"within": "1h"}]}, got 1 of them',
+    ),
+    (
+        {"condition": {"sequence": [["A", {"evnt": "B"}]]}},
+        "$.condition.sequence[0][1].evnt",
+        "Unknown field `evnt` of `sequence` (it has `event`, `where`); did you mean `event`?",
+    ),
+    (
+        {"condition": {"sequence": [["A", {"where": True}]]}},
+        "$.condition.sequence[0][1]",
+        "Expected the field `event`, which is missing",
+    ),
+    (
+        {"condition": {"sequence": [["A", {"event": "B", "where": {"var": "user.id"}}]]}},
+        "$.condition.sequence[0][1].where.var",
+        "A `where` reads only the event it counts (event, page), got `user.id`",
+    ),
+    (
+        {"condition": {"sequence": [["A", "B"], {"whithin": "1h"}]}},
+        "$.condition.sequence[1].whithin",
+        "Unknown option `whithin` of `sequence` (it has `within`); did you mean `within`?",
+    ),
+    ({"condition": {"seen": [[]]}}, "$.condition.seen[0]", "Expected the id of a message, or a list of them"),
+    (
+        {"condition": {"seen": ["m", "n"]}},
+        "$.condition.seen[1]",
+        'Several messages are given as one list: {"seen": [["A", "B"]]}',
+    ),
+    (
+        {"condition": {"seen": ["m", {"what": "showed"}]}},
+        "$.condition.seen[1].what",
+        "Expected one of `shown`, `clicked`, `completed`, `dismissed`, got `showed`; did you mean `shown`?",
+    ),
+    (
+        {"condition": {"seen": ["m", {"what": 7}]}},
+        "$.condition.seen[1].what",
+        "Expected one of `shown`, `clicked`, `completed`, `dismissed`, got the number 7",
+    ),
+    (
+        {"condition": {">": [{"distinct": ["A"]}, 1]}},
+        "$.condition.>[0].distinct",
+        "Expected `of`, the variable whose values are counted (as `event.properties.name`), got nothing",
+    ),
+    (
+        {"condition": {">": [{"distinct": ["A", {"of": "user.id"}]}, 1]}},
+        "$.condition.>[0].distinct[1].of",
+        "`of` reads only the event it counts (event, page), got `user.id`",
+    ),
+    (
+        {"condition": {">": [{"distinct": ["A", {"of": "event.properties.list.0"}]}, 1]}},
+        "$.condition.>[0].distinct[1].of",
+        "Expected a variable such as `event.properties.name`, got `event.properties.list.0`",
+    ),
+    (
+        {"condition": {">": [{"distinct": ["A", {"of": "event.name"}]}, {"var": "user.traits.n"}]}},
+        "$.condition.>[0].distinct",
+        "`distinct` must be compared with a constant number, so that the number of values it needs is bounded",
+    ),
+    (
+        {"condition": {">": [{"distinct": ["A", {"of": "event.name"}]}, 5000]}},
+        "$.condition.>[0].distinct",
+        "This needs 5,001 values of every person; at most 1,000 are kept",
+    ),
+    (
+        {"condition": {"+": [{"days_active": []}, 1]}},
+        "$.condition.+[0].days_active",
+        "`days_active` must be compared with a constant number, so that the number of values it needs is bounded",
+    ),
+    (
+        {"condition": {">": [{"days_active": [{"timezone": "Asia/Tokio"}]}, 1]}},
+        "$.condition.>[0].days_active[0].timezone",
+        "Expected an IANA time zone such as `Asia/Tokyo`, got `Asia/Tokio`; did you mean `Asia/Tokyo`?",
+    ),
+    (
+        {"condition": {">": [{"days_active": [{"timezone": "../etc/passwd"}]}, 1]}},
+        "$.condition.>[0].days_active[0].timezone",
+        "Expected an IANA time zone such as `Asia/Tokyo`, got `../etc/passwd`",
+    ),
     ({"condition": {"==": [1]}}, "$.condition", "`==` takes at least 2 arguments, not 1"),
     (
         {"condition": {"and": [{"in": [1, 2, 3]}]}},

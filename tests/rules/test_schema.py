@@ -12,7 +12,7 @@ from test_problems import MESSAGE, MESSAGES, RULE, RULES
 
 from rules import KINDS, document_schema, parse
 from rules.dialect import OPERATORS
-from rules.temporal import OPTIONS
+from rules.temporal import OPTIONS, SEGMENT
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = {kind: document_schema(kind) for kind in KINDS}
@@ -29,6 +29,7 @@ BEYOND = (
     r"at most five years, got '",
     r"A rule on absence cannot be delayed",
     r"not supported yet; leave it out",
+    r"IANA time zone",
     r"got `(javascript|data|vbscript):`",
 )
 
@@ -42,7 +43,8 @@ def _documents() -> Iterator[tuple[str, str, Any]]:
         for number, text in enumerate(re.findall(r"```json\n(.*?)```", file.read_text(), re.DOTALL)):
             value = json.loads(text)
             if "id" in value:
-                yield f"{file.name}-{number}", "message" if "kind" in value else "rule", value
+                kind = "message" if "kind" in value else "rule" if "trigger" in value else "segment"
+                yield f"{file.name}-{number}", kind, value
 
 
 DOCUMENTS = list(_documents())
@@ -58,7 +60,7 @@ def _refused() -> Iterator[Any]:
 
 def test_the_documents_are_found() -> None:
     assert len(DOCUMENTS) >= 10
-    assert {kind for _, kind, _ in DOCUMENTS} == {"rule", "message"}
+    assert {kind for _, kind, _ in DOCUMENTS} == {"rule", "message", "segment"}
 
 
 @pytest.mark.parametrize(("kind", "document"), [(kind, document) for _, kind, document in DOCUMENTS])
@@ -87,6 +89,19 @@ def test_a_document_that_check_accepts_is_valid(kind: Any, document: Any) -> Non
         {"condition": {"did": "A"}},
         {"condition": {"did": [["A", "B"]]}},
         {"condition": {">": [{"count": ["A", {"within": "1d", "where": {"==": [{"var": "page.path"}, "/"]}}]}, 1]}},
+        {"condition": {"==": [{"distinct": ["A", {"of": "event.properties.n", "within": "1d"}]}, 1]}},
+        {"condition": {">": [{"days_active": []}, 3]}},
+        {"condition": {">": [{"days_active": [{"timezone": "Asia/Tokyo"}]}, 3]}},
+        {"condition": {">": [{"days_active": {"within": "30d"}}, 3]}},
+        {"condition": {">": [{"days_active": [["A", "B"], {"within": "30d"}]}, 3]}},
+        {
+            "condition": {
+                "sequence": [["A", ["B", "C"], {"event": "D", "where": {"var": "page.path"}}], {"within": "1h"}]
+            }
+        },
+        {"condition": {"seen": "m"}},
+        {"condition": {"seen": [["m", "n"], {"what": "completed", "within": "30d"}]}},
+        {"condition": {"and": [{"segment": "vip"}, {"segment": ["vip"]}]}},
         {"condition": {"some": [{"var": "user.traits.tags"}, {"in": [{"var": ""}, ["a"]]}]}},
     ],
     ids=repr,
@@ -114,7 +129,7 @@ def test_every_field_is_described_and_every_operator_completed() -> None:
         for name, field in schema["properties"].items():
             assert field["description"].endswith("."), (kind, name)
     operators = SCHEMAS["rule"]["$defs"]["Logic"]["anyOf"][2]["properties"]
-    assert set(operators) == OPERATORS | set(OPTIONS)
+    assert set(operators) == OPERATORS | set(OPTIONS) | {SEGMENT}
     assert "user.traits" in operators["var"]["examples"]
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from engine_helpers import PERSON, D, H, M, S, event, page, play, rule, rulebook
+from engine_helpers import PERSON, D, H, M, S, event, message, page, play, rule, rulebook
 from engine_oracle import Seen, holds
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from rules import decide, decode_state, encode_state, new_state
 
 NAMES = ["page", "A", "B"]
+HAPPENING = [*NAMES, "Message Shown", "Message Clicked"]
+MESSAGES = ["m-1", "m-2", "7d", "168h"]
 PATHS = ["/pricing", "/docs", ""]
 WINDOWS = ["1s", "10s", "1m", "90m", "2d"]
 EXPRESSION_NAMES = ["==", "===", "!=", "!==", ">", ">=", "<", "<="]
@@ -46,8 +48,44 @@ counts = st.tuples(EXPRESSIONS, temporals("count", "within"), st.integers(-1, 12
 silences = st.tuples(
     st.sampled_from([">", ">=", "<", "<="]), temporals("seconds_since", "first"), st.sampled_from([0, 1, 9.5, 60, 5400])
 )
+of = st.sampled_from(["event.properties.n", "page.path", "event.name"])
+zones = st.sampled_from(["UTC", "Asia/Tokyo", "America/New_York"])
+compared = st.tuples(EXPRESSIONS, st.integers(-1, 5))
+
+
+@st.composite
+def numbers_of_values(draw: Any) -> Any:
+    """`distinct` or `days_active`, compared."""
+    options: dict[str, Any] = {}
+    if draw(st.booleans()):
+        options["within"] = draw(st.sampled_from([*WINDOWS, "30d"]))
+    if draw(st.booleans()):
+        options["where"] = draw(wheres)
+    compare, number = draw(compared)
+    if draw(st.booleans()):
+        return {compare: [{"distinct": [draw(events_asked), options | {"of": draw(of)}]}, number]}
+    if draw(st.booleans()):
+        options["timezone"] = draw(zones)
+    asked = [] if draw(st.booleans()) else [draw(events_asked)]
+    return {compare: [{"days_active": [*asked, options]}, number]}
+
+
+steps_asked = st.one_of(events_asked, st.fixed_dictionaries({"event": events_asked}, optional={"where": wheres}))
+sequences = st.tuples(
+    st.lists(steps_asked, min_size=2, max_size=4),
+    st.fixed_dictionaries({}, optional={"within": st.sampled_from(WINDOWS)}),
+).map(lambda parts: {"sequence": list(parts)})
+seens = st.tuples(
+    st.one_of(st.sampled_from(["m-1", "m-2", "7d"]), st.just(["m-1", "7d"])),
+    st.fixed_dictionaries(
+        {}, optional={"within": st.sampled_from(WINDOWS), "what": st.sampled_from(["shown", "clicked"])}
+    ),
+).map(lambda parts: {"seen": list(parts)})
 leaves = st.one_of(
     counts,
+    numbers_of_values(),
+    sequences,
+    seens,
     temporals("did", "within"),
     silences.map(lambda parts: {parts[0]: [parts[1], parts[2]]}),
     temporals("count", "within"),
@@ -67,7 +105,7 @@ steps = st.sampled_from(
     [0, 1, 500, 999, S, 9_999, 10 * S, M - 1, M, 89 * M, 90 * M, D, 2 * D, -1, -S, -10 * S, -M, -H, -2 * D]
 )
 histories = st.lists(
-    st.tuples(st.sampled_from(NAMES), steps, st.sampled_from(PATHS), st.integers(0, 3)), min_size=1, max_size=25
+    st.tuples(st.sampled_from(HAPPENING), steps, st.sampled_from(PATHS), st.integers(0, 3)), min_size=1, max_size=25
 )
 
 
@@ -76,14 +114,16 @@ def _seen(history: list[tuple[str, int, str, int]]) -> list[Seen]:
     found = []
     for name, step, path, number in history:
         at += step
-        found.append(Seen(name, at, path, {"n": number}))
+        about = {"message_id": MESSAGES[number]} if name.startswith("Message") else {}
+        found.append(Seen(name, at, path, {"n": number} | about))
     return found
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(condition=conditions, history=histories)
 def test_a_condition_holds_exactly_when_brute_force_says_so(condition: Any, history: Any) -> None:
-    book = rulebook(rule(trigger=NAMES, condition=condition, frequency="always"))
+    messages = [message(id=name) for name in ("m", *MESSAGES)]
+    book = rulebook(rule(trigger=HAPPENING, condition=condition, frequency="always"), messages=messages)
     state, past, now = new_state(PERSON), [], 0
     for seen in _seen(history):
         past.append(seen)
@@ -178,3 +218,83 @@ def test_memory_is_bounded_by_what_the_condition_asks() -> None:
         state = decide(state, page("/", H + index), H, book).state
     (track,) = state.tracks.values()
     assert (track.count, len(track.recent)) == (500, 21)
+
+
+SEQUENCES = [
+    {"sequence": [["A", "B"], {"within": "10s"}]},
+    {"sequence": [["A", "B", "A"], {"within": "1m"}]},
+    {"sequence": [["A", ["A", "B"], "page", "B"]]},
+]
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    many=st.lists(
+        st.tuples(st.sampled_from(NAMES), st.sampled_from([0, 1, 700, S, 9 * S])), min_size=100, max_size=160
+    ),
+    late=st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 40)), max_size=5),
+)
+def test_a_long_history_is_forgotten_without_changing_what_a_sequence_says(many: Any, late: Any) -> None:
+    book = rulebook(*(rule(id=f"r{index}", trigger=NAMES, condition=logic, frequency="always") for index, logic in enumerate(SEQUENCES)))  # fmt: skip
+    happened, at = [], 1_700_000_000_000
+    for name, step in many:
+        at += step
+        happened.append(Seen(name, at))
+    happened += [Seen(name, happened[-1 - back].at) for name, back in late]  # late, among the newest ones
+    state, past, now = new_state(PERSON), [], 0
+    for seen in happened:
+        past.append(seen)
+        now = max(now, seen.at)
+        outcome = decide(state, event(seen.name, seen.at), seen.at, book)
+        state = decode_state(encode_state(outcome.state))
+        if len(past) % 9 == 0 or len(past) > len(many):
+            expected = {f"r{index}" for index, logic in enumerate(SEQUENCES) if holds(logic, past[-70:], now)}
+            assert {delivery.rule_id for delivery in outcome.deliveries} == expected
+    assert all(len(track.recent) <= 64 for track in state.tracks.values())
+
+
+def test_one_event_is_one_step_of_a_sequence_only() -> None:
+    book = rulebook(rule(trigger="A", condition={"sequence": [["A", "A"]]}, frequency="always"))
+    outcomes = play(new_state(PERSON), book, event("A", H), event("A", H))
+    assert [len(outcome.deliveries) for outcome in outcomes] == [0, 1]
+
+
+def test_the_values_remembered_are_bounded_by_what_is_asked() -> None:
+    condition = {">=": [{"distinct": ["A", {"of": "event.properties.n"}]}, 20]}
+    book = rulebook(rule(trigger="A", condition=condition, frequency="always"))
+    state, delivered = new_state(PERSON), []
+    for index in range(300):
+        outcome = decide(state, event("A", H + index, properties={"n": str(index)}), H, book)
+        state = outcome.state
+        delivered.append(bool(outcome.deliveries))
+    (track,) = state.tracks.values()
+    assert (len(track.recent), len(track.marks)) == (21, 21)
+    assert delivered == [False] * 19 + [True] * 281
+
+
+@pytest.mark.parametrize(
+    ("values", "different"),
+    [
+        ([1, 1.0, "1"], 2),
+        (["x", None, "x"], 1),
+        ([[1, 2], [2, 1], {"a": 1, "b": 2}, {"b": 2, "a": 1}], 3),
+        ([True, 1, "true"], 3),
+        (["\ud800", "\ud801"], 2),
+        ([10**30, 10**31], 2),
+    ],
+)
+def test_values_are_different_as_json_values_are(values: list[Any], different: int) -> None:
+    condition = {"==": [{"distinct": ["A", {"of": "event.properties.n"}]}, different]}
+    book = rulebook(rule(trigger="go", condition=condition))
+    calls = [event("A", H + index, properties={"n": value}) for index, value in enumerate(values)]
+    assert play(new_state(PERSON), book, *calls, event("go", D))[-1].deliveries
+
+
+def test_a_day_begins_in_its_time_zone() -> None:
+    """15:00 UTC is midnight in Tokyo."""
+    at = [1_764_514_800_000 - 1, 1_764_514_800_000]  # 2025-11-30T15:00:00Z
+    for zone, days in (("UTC", 1), ("Asia/Tokyo", 2)):
+        condition = {"==": [{"days_active": ["A", {"timezone": zone}]}, days]}
+        book = rulebook(rule(trigger="go", condition=condition))
+        calls = [event("A", moment) for moment in at]
+        assert play(new_state(PERSON), book, *calls, event("go", at[1]))[-1].deliveries, zone
