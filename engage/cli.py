@@ -2,21 +2,23 @@
 
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
 
-from engage import __version__, doctor, up
+from engage import __version__, backtesting, doctor, up
 from engage.checking import check_paths
 from engage.errors import ConfigurationError, EngageError
 from engage.evaluating import evaluate_arguments, evaluate_stream
 from engage.logs import configure_logging
-from engage.projects import load_projects
+from engage.projects import FIRST, load_projects
 from engage.settings import Settings, environment_of, load_settings, unknown_variables
+from engage.store import STORE_ERRORS, connect
 from engage.testing import report, run_tests
-from rules import KINDS, document_schema
+from rules import KINDS, DurationError, document_schema, parse_duration
 from rules.problems import nearest
 
 cli = typer.Typer(
@@ -145,6 +147,50 @@ def eval_(
     typer.echo(evaluate_arguments(condition, "null" if data is None else data))
 
 
+@rules.command("backtest")
+def backtest_(
+    rule: Annotated[
+        str | None, typer.Argument(help="A rule file, or the id of a live rule; with --all a folder.")
+    ] = None,
+    last: Annotated[str, typer.Option("--last", help="How far back: a duration such as 7d or 12h.")] = "7d",
+    every: Annotated[
+        bool, typer.Option("--all", help="All rules together: those of a folder, or the live ones.")
+    ] = False,
+    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    data: Data = None,
+) -> None:
+    """Replay the log with a draft in place: who would have got it, when, how often. Changes nothing; exit status 2 for broken documents.
+
+    Needs the store: a running `engage up`, or ENGAGE_REDIS_URL.
+    """
+    _check_format(format)
+    window = _duration(last, "--last")
+    settings = _settings(data_dir=data)
+    with (
+        closing(connect(settings.redis_url)) as client,
+        typer.progressbar(length=1_000, label="replaying", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar,
+    ):
+        done = [0]
+
+        def progress(share: float) -> None:
+            step = int(share * 1_000) - done[0]
+            if step > 0:
+                done[0] += step
+                bar.update(step)
+
+        try:
+            plan = backtesting.plan_of(rule, every, backtesting.live_definitions(client, FIRST))
+            found = backtesting.backtest(client, FIRST, settings.shards, plan, window, progress)
+        except STORE_ERRORS as error:
+            hint = "start `engage up`, or set ENGAGE_REDIS_URL, or --data"
+            raise ConfigurationError("a store that answers", str(error), field="ENGAGE_REDIS_URL", hint=hint) from error
+    if format == "json":
+        _print_json(backtesting.as_document(found, every))
+        return
+    for line in backtesting.report(found, window):
+        typer.echo(line)
+
+
 @rules.command("schema")
 def schema(
     kind: Annotated[str | None, typer.Argument(help="rule, message or segment. Left out: all, by kind.")] = None,
@@ -169,6 +215,16 @@ def common(
     ] = False,
 ) -> None:
     """Proactive in-product engagement: watch what people do, show each the one thing that helps."""
+
+
+def _duration(text: str, option: str) -> int:
+    try:
+        length = parse_duration(text)
+    except DurationError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
+    if length == 0:
+        raise typer.BadParameter("expected a duration longer than nothing", param_hint=option)
+    return length
 
 
 def _check_format(format: str) -> None:

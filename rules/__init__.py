@@ -1,5 +1,6 @@
 """The engine: rule documents, conditions, time, decisions. Pure: no I/O, no clock, no randomness."""
 
+from rules.backtest import Backtest, RuleTest
 from rules.check import check_document, cross_check, parse, parse_article
 from rules.decide import decide
 from rules.dialect import EvaluationError
@@ -20,6 +21,7 @@ __all__ = [
     "KINDS",
     "Article",
     "ArticleContent",
+    "Backtest",
     "Considered",
     "Definitions",
     "Delivery",
@@ -30,6 +32,7 @@ __all__ = [
     "Outcome",
     "Problem",
     "Rule",
+    "RuleTest",
     "Rulebook",
     "RulesError",
     "Segment",

@@ -1,0 +1,227 @@
+"""`engage rules backtest`: the retained log, replayed through the engine with a draft in place. Changes nothing.
+
+What lies before the log's beginning is not known: people's traits and histories start where it starts.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from engage import keys
+from engage.definitions import FOLDERS, load_folder, read_document
+from engage.errors import InvalidRequest, NotFound
+from engage.keys import ShardKeys
+from engage.log import Logged, decode_entry, to_event
+from engage.rulebooks import read_definitions_sync
+from engage.times import iso, now_ms
+from rules import Backtest, Definitions, Problem, Rule, RuleTest, Segment, cross_check, parse
+from rules.condition import references
+from rules.duration import format_duration
+from rules.problems import nearest
+
+_READ: Final = 200  # log entries at a time
+_REMEMBERED: Final = 1_000_000  # messageIds of a shard, twice: as the decider does
+Progress = Callable[[float], None]
+
+
+class DocumentsBroken(InvalidRequest):
+    """Documents that do not work; the problems are the whole message."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = list(problems)
+        super().__init__("documents that work")
+
+    @property
+    def message(self) -> str:
+        return "\n".join(map(str, self.problems))
+
+
+class Plan(msgspec.Struct):
+    """What is to be tested: all documents, drafts in place, and the ids of the rules to report."""
+
+    definitions: Definitions
+    tested: list[str]
+    version: int = 0
+
+
+class Backtested(msgspec.Struct, rename={"from_": "from"}):
+    """The answer: the window, the events and people in it, and what every rule under test would have done."""
+
+    from_: str
+    until: str
+    rulebook: int
+    events: int
+    people: int
+    rules: list[RuleTest]
+
+
+def live_definitions(client: Any, project: str) -> tuple[int, Definitions]:
+    """The rulebook in force: its version (0: none yet) and its documents."""
+    return read_definitions_sync(client, project, -1) or (0, Definitions())
+
+
+def plan_of(rule: str | None, every: bool, live: tuple[int, Definitions]) -> Plan:
+    """What a person asked for: a rule file or the id of a live rule, or with `every` a definitions folder or what is live.
+
+    Raises NotFound, InvalidRequest, or DocumentsBroken with the problems of the files.
+    """
+    version, definitions = live
+    path = None if rule is None else Path(rule)
+    if every:
+        if path is not None:
+            definitions = _folder(path)
+        return Plan(definitions, [found.id for found in definitions.rules if found.enabled], version)
+    if rule is None or path is None:
+        raise InvalidRequest("a rule file, or the id of a live rule", None, field="RULE", hint="or ask for --all")
+    if path.is_file():
+        definitions, identifier = _with_draft(path, definitions)
+        return Plan(definitions, [identifier], version)
+    known = [found.id for found in definitions.rules]
+    if rule not in known:
+        raise NotFound(f"a rule file, or the id of a live rule{nearest(rule, known)}", rule, field="RULE")
+    return Plan(definitions, [rule], version)
+
+
+def _folder(path: Path) -> Definitions:
+    if not path.is_dir():
+        raise InvalidRequest("a folder with rules/ and messages/", str(path), field="RULE")
+    loaded = load_folder(path)
+    if loaded.errors:
+        raise DocumentsBroken(loaded.errors)
+    return loaded.definitions
+
+
+def _with_draft(path: Path, live: Definitions) -> tuple[Definitions, str]:
+    """The live documents with the draft in its place, and with what it names of its own folder."""
+    text = read_document(path)
+    document, problems = parse("rule", text, str(path))
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if not isinstance(document, Rule) or errors:
+        raise DocumentsBroken(errors)
+    root = path.parent.parent
+    beside = load_folder(root).definitions if path.resolve().parent.name == FOLDERS["rule"] else Definitions()
+    segments = {segment.id: segment for segment in beside.segments}
+    named: dict[str, Segment] = {}
+    waiting: list[Any] = [document.condition, document.delay]
+    while waiting:
+        for _, kind, name in references(waiting.pop(), ()):
+            if kind == "segment" and name in segments and name not in named:
+                named[name] = segments[name]
+                waiting.append(segments[name].condition)
+    messages = [message for message in beside.messages if message.id == document.message]
+    found = Definitions(
+        _replaced(live.rules, [document]),
+        _replaced(live.messages, messages),
+        _replaced(live.segments, list(named.values())),
+        _replaced(live.articles, beside.articles),
+    )
+    errors = cross_check(found, {("rule", document.id): (str(path), text)})
+    if errors:
+        raise DocumentsBroken(errors)
+    return found, document.id
+
+
+def _replaced(known: list[Any], more: list[Any]) -> list[Any]:
+    names = {document.id for document in more}
+    return [document for document in known if document.id not in names] + more
+
+
+def backtest(
+    client: Any, project: str, shards: int, plan: Plan, last: int, progress: Progress = lambda share: None
+) -> Backtested:
+    """Replays the project's log; `last` is the window before the newest event, ms; `progress` hears the share that is done, and
+    stops it by raising. Raises the store's errors, and RulesError for documents that do not compile."""
+    logs = [ShardKeys(project, number) for number in range(shards)]
+    until = max((_newest(client, found.log) for found in logs), default=0)
+    since = until - last
+    secret = bytes(client.get(keys.delivery_secret(project)) or b"")
+
+    def was_made(delivery_id: str) -> bool:
+        shard = keys.shard_of_delivery(delivery_id, shards)
+        return shard is not None and bool(client.exists(logs[shard].delivery(delivery_id)))
+
+    test = Backtest(plan.definitions, plan.tested, since, was_made, secret)
+    now = now_ms()
+    for number, found in enumerate(logs):
+        test.begin_shard()
+        for share, record in read_log(client, found.log):
+            test.event(to_event(record), record.r)
+            progress((number + share) / shards)
+        test.finish_shard(now)
+        progress((number + 1) / shards)
+    return Backtested(iso(max(0, since)), iso(until), plan.version, test.events, test.people, test.report())
+
+
+def read_log(client: Any, log: str) -> Iterator[tuple[float, Logged]]:
+    """The records of a log in order, each messageId of a person once, with the share of the log that lies behind."""
+    end = _newest(client, log)
+    start = "-"
+    first = None
+    seen: set[bytes] = set()
+    before: set[bytes] = set()
+    while entries := client.xrange(log, start, f"{end}-18446744073709551615", count=_READ):
+        for entry, fields in entries:
+            at = int(entry.partition(b"-")[0])
+            first = at if first is None else first
+            share = (at - first) / max(1, end - first)
+            for record in decode_entry(fields[b"e"]):
+                if not isinstance(record, Logged):
+                    continue
+                hashed = blake2b(f"{record.p}\0{record.message_id}".encode(), digest_size=10).digest()
+                if hashed in seen or hashed in before:
+                    continue
+                seen.add(hashed)
+                yield share, record
+        if len(seen) >= _REMEMBERED:
+            seen, before = set(), seen
+        start = f"({entries[-1][0].decode()}"
+
+
+def _newest(client: Any, log: str) -> int:
+    """When the newest entry of a log was received, ms."""
+    found = client.xrevrange(log, count=1)
+    return int(found[0][0].partition(b"-")[0]) if found else 0
+
+
+def as_document(found: Backtested, every: bool) -> dict[str, Any]:
+    """The answer as JSON. Of one rule its numbers stand at the top."""
+    document: dict[str, Any] = msgspec.to_builtins(found)
+    return document if every else document | document.pop("rules")[0]
+
+
+def report(found: Backtested, last: int) -> Iterator[str]:
+    """What people read."""
+    yield (
+        f"{found.from_[:16]} … {found.until[:16]} UTC ({format_duration(last)}): {found.events:,} events of "
+        f"{found.people:,} people, beside rulebook {found.rulebook}"
+    )
+    for rule in sorted(found.rules, key=lambda rule: (-rule.deliveries, rule.rule_id)):
+        yield ""
+        yield from _report(rule)
+
+
+def _report(rule: RuleTest) -> Iterator[str]:
+    yield f"{rule.rule_id}: {_count(rule.users, 'person', 'people')} would have got {_count(rule.deliveries, 'message', 'messages')}"
+    if rule.outcomes:
+        yield "  considered  " + ", ".join(f"{name} {count:,}" for name, count in rule.outcomes.items())
+    if rule.goals is not None:
+        share = f"{100 * rule.goals.share:.1f} %"
+        yield f"  goal        {_count(rule.goals.users, 'person', 'people')} reached it in time ({share})"
+    if rule.displaced:
+        yield "  displaced   " + ", ".join(f"{one.rule_id} {one.deliveries:,}" for one in rule.displaced)
+    widest = max((day.deliveries for day in rule.by_day), default=0)
+    for day in rule.by_day:
+        bar = "█" * max(1, round(24 * day.deliveries / widest))
+        yield f"  {day.day}  {bar:<24}  {_count(day.users, 'person', 'people')}, {_count(day.deliveries, 'message', 'messages')}"
+    for person in rule.who[:5]:
+        more = f" and {len(person.at) - 1} more" if len(person.at) > 1 else ""
+        yield f"  {person.user}: {person.at[0]}{more}"
+    if rule.users > 5:
+        yield f"  … and {rule.users - 5:,} more people"
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"

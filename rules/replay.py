@@ -1,0 +1,50 @@
+"""Deciding a log again, through the same `decide` as life, for people of whom nothing is known before it begins.
+
+A timer fires when the log has come past its time, as the clock would have made it fire: before a call that was received later.
+"""
+
+from collections.abc import Callable, Iterator
+
+from rules.decide import decide
+from rules.event import Event
+from rules.outcome import Outcome
+from rules.rulebook import Rulebook
+from rules.state import State, new_state
+from rules.timers import next_due
+
+
+class Replay:
+    """The states of some people, and what one rulebook makes of their events."""
+
+    def __init__(self, rulebook: Rulebook, was_made: Callable[[str], bool]) -> None:
+        """`was_made` says of a delivery's id whether it was made in life too: then the log tells whether it was shown. Any other
+        counts as shown at once: nobody can have seen it, and its rule's cap shall mean something."""
+        self.rulebook = rulebook
+        self.was_made = was_made
+        self.states: dict[str, State] = {}
+
+    def event(self, event: Event, received: int) -> Iterator[Outcome]:
+        """What follows from one event that was `received` at a time, ms; timers that were due before come first."""
+        state = self.states.get(event.person)
+        if state is None:
+            state = self.states[event.person] = new_state(event.person)
+        due = next_due(state) if state.timers or state.waiting else None
+        if due is not None and due < received:
+            yield self._done(decide(state, None, received - 1, self.rulebook))
+        yield self._done(decide(self.states[event.person], event, event.timestamp, self.rulebook))
+
+    def finish(self, until: int) -> Iterator[Outcome]:
+        """The timers due until a moment, person by person."""
+        for person, state in list(self.states.items()):
+            due = next_due(state)
+            if due is not None and due <= until:
+                yield self._done(decide(self.states[person], None, until, self.rulebook))
+
+    def _done(self, outcome: Outcome) -> Outcome:
+        state = self.states[outcome.state.person] = outcome.state
+        for delivery in outcome.deliveries:
+            if not self.was_made(delivery.delivery_id):
+                for record in state.records[delivery.rule_id]:
+                    if record.delivery_id == delivery.delivery_id:
+                        record.shown_at = delivery.decided_at
+        return outcome
