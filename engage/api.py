@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from typing import Any, Final
 
 import msgspec
@@ -12,12 +13,15 @@ from starlette.routing import Route
 
 from engage.access import Access
 from engage.errors import InvalidRequest, NotFound
+from engage.explaining import explain_user, moment_of
 from engage.metrics import shard_stats
 from engage.people import deliveries_of, describe, events_of
 from engage.public import json_response
 from engage.rulebooks import read_definitions
+from engage.settings import Settings
+from engage.store import connect
 from engage.stream import Hub, is_entry
-from rules import KINDS, Definitions, State, decode_state, document_schema
+from rules import KINDS, Definitions, Explanation, State, decode_state, document_schema
 
 MAX_RECORDS: Final = 500
 MAX_WAIT: Final = 25.0
@@ -28,11 +32,13 @@ _KINDS: Final = ("rules", "messages", "segments", "articles")
 class Api:
     """The routes below `/api/` and what they need."""
 
-    def __init__(self, access: Access, hub: Hub, client: Any, shards: int) -> None:
+    def __init__(self, access: Access, hub: Hub, client: Any, settings: Settings) -> None:
         self._access = access
         self._hub = hub
         self._client = client
-        self._shards = shards
+        self._shards = settings.shards
+        self._url = settings.redis_url
+        self._explaining = asyncio.Lock()
 
     def routes(self) -> list[Route]:
         return [
@@ -41,6 +47,7 @@ class Api:
             Route("/api/schemas/{kind}.json", self.schema, methods=["GET"]),
             Route("/api/users/{id:path}/export", self.export, methods=["GET"]),
             Route("/api/users/{id:path}/history", self.history, methods=["GET"]),
+            Route("/api/users/{id:path}/explain/{rule}", self.explain, methods=["GET"]),
             Route("/api/users/{id:path}", self.user, methods=["GET"]),  # last: an id may hold a slash
             Route("/api/stats", self.stats, methods=["GET"]),
         ]
@@ -100,6 +107,21 @@ class Api:
             if records or left <= 0 or self._hub.closing:
                 return json_response({"records": records, "cursor": cursor or "0-0"})
             await _first(news, min(left, 1.0))
+
+    async def explain(self, request: Request) -> Response:
+        """Why a user got the message of a rule, or did not: see `engage rules explain`."""
+        project = self._access.secret(request).id
+        at = moment_of(request.query_params.get("at"))
+        language = request.query_params.get("lang", "en")
+        _, definitions = await self._rulebook(request)
+        name, rule = request.path_params["id"], request.path_params["rule"]
+
+        def found() -> Explanation:
+            with closing(connect(self._url)) as client:
+                return explain_user(client, project, self._shards, definitions, name, rule, at, language)
+
+        async with self._explaining:  # it reads a whole shard: one at a time
+            return json_response(await asyncio.to_thread(found))
 
     async def stats(self, request: Request) -> Response:
         project = self._access.secret(request).id

@@ -67,7 +67,7 @@ class Service:
         self._metrics.streams.set_function(lambda: self.hub.count)
         self.ingest = Ingest(commit, projects, settings.shards, self._metrics.count)
         public = Public(access, self.hub, self._client, settings.shards, Articles(self._client), SdkFiles())
-        api = Api(access, self.hub, self._client, settings.shards)
+        api = Api(access, self.hub, self._client, settings)
         self.app = Application(
             self.ingest,
             routes=[

@@ -15,7 +15,6 @@ from engage.definitions import FOLDERS, load_folder, read_document
 from engage.errors import InvalidRequest, NotFound
 from engage.keys import ShardKeys
 from engage.log import Logged, decode_entry, to_event
-from engage.rulebooks import read_definitions_sync
 from engage.times import iso, now_ms
 from rules import Backtest, Definitions, Problem, Rule, RuleTest, Segment, cross_check, parse
 from rules.condition import references
@@ -56,11 +55,6 @@ class Backtested(msgspec.Struct, rename={"from_": "from"}):
     events: int
     people: int
     rules: list[RuleTest]
-
-
-def live_definitions(client: Any, project: str) -> tuple[int, Definitions]:
-    """The rulebook in force: its version (0: none yet) and its documents."""
-    return read_definitions_sync(client, project, -1) or (0, Definitions())
 
 
 def plan_of(rule: str | None, every: bool, live: tuple[int, Definitions]) -> Plan:

@@ -2,19 +2,21 @@
 
 import os
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
 
-from engage import __version__, backtesting, doctor, up
+from engage import __version__, backtesting, doctor, explaining, up
 from engage.checking import check_paths
 from engage.errors import ConfigurationError, EngageError
 from engage.evaluating import evaluate_arguments, evaluate_stream
 from engage.logs import configure_logging
 from engage.projects import FIRST, load_projects
+from engage.rulebooks import live_definitions
 from engage.settings import Settings, environment_of, load_settings, unknown_variables
 from engage.store import STORE_ERRORS, connect
 from engage.testing import report, run_tests
@@ -167,7 +169,7 @@ def backtest_(
     window = _duration(last, "--last")
     settings = _settings(data_dir=data)
     with (
-        closing(connect(settings.redis_url)) as client,
+        _store(settings) as client,
         typer.progressbar(length=1_000, label="replaying", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar,
     ):
         done = [0]
@@ -178,16 +180,40 @@ def backtest_(
                 done[0] += step
                 bar.update(step)
 
-        try:
-            plan = backtesting.plan_of(rule, every, backtesting.live_definitions(client, FIRST))
-            found = backtesting.backtest(client, FIRST, settings.shards, plan, window, progress)
-        except STORE_ERRORS as error:
-            hint = "start `engage up`, or set ENGAGE_REDIS_URL, or --data"
-            raise ConfigurationError("a store that answers", str(error), field="ENGAGE_REDIS_URL", hint=hint) from error
+        plan = backtesting.plan_of(rule, every, live_definitions(client, FIRST))
+        found = backtesting.backtest(client, FIRST, settings.shards, plan, window, progress)
     if format == "json":
         _print_json(backtesting.as_document(found, every))
         return
     for line in backtesting.report(found, window):
+        typer.echo(line)
+
+
+@rules.command("explain")
+def explain_(
+    user: Annotated[str, typer.Argument(help="A userId, or an anonymousId.")],
+    rule: Annotated[str, typer.Argument(help="The id of a live rule.")],
+    at: Annotated[
+        str | None, typer.Option("--at", help="The last moment until this time (ISO 8601). Left out: the last one.")
+    ] = None,
+    lang: Annotated[str, typer.Option("--lang", help="en or ja.")] = "en",
+    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    data: Data = None,
+) -> None:
+    """Say why a person got the message of a rule, or did not: each clause with its value, the limits, the timer it waits for.
+
+    Needs the store: a running `engage up`, or ENGAGE_REDIS_URL.
+    """
+    _check_format(format)
+    moment = explaining.moment_of(at)
+    settings = _settings(data_dir=data)
+    with _store(settings) as client:
+        _, definitions = live_definitions(client, FIRST)
+        found = explaining.explain_user(client, FIRST, settings.shards, definitions, user, rule, moment, lang)
+    if format == "json":
+        _print_json(found)
+        return
+    for line in explaining.report(found):
         typer.echo(line)
 
 
@@ -215,6 +241,17 @@ def common(
     ] = False,
 ) -> None:
     """Proactive in-product engagement: watch what people do, show each the one thing that helps."""
+
+
+@contextmanager
+def _store(settings: Settings) -> Iterator[Any]:
+    """A client of the store. Raises ConfigurationError when it does not answer."""
+    try:
+        with closing(connect(settings.redis_url)) as client:
+            yield client
+    except STORE_ERRORS as error:
+        hint = "start `engage up`, or set ENGAGE_REDIS_URL, or --data"
+        raise ConfigurationError("a store that answers", str(error), field="ENGAGE_REDIS_URL", hint=hint) from error
 
 
 def _duration(text: str, option: str) -> int:

@@ -35,6 +35,11 @@ def read_definitions_sync(client: Any, project: str, known: int) -> tuple[int, D
     return None if snapshot is None else (version, _decode(snapshot))
 
 
+def live_definitions(client: Any, project: str) -> tuple[int, Definitions]:
+    """The rulebook in force, for a blocking client: its version (0: none yet) and its documents."""
+    return read_definitions_sync(client, project, -1) or (0, Definitions())
+
+
 async def _delivery_secret(client: Any, project: str) -> bytes:
     key = keys.delivery_secret(project)
     if (found := await client.get(key)) is None:

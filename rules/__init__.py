@@ -9,6 +9,7 @@ from rules.duration import format_duration, parse_duration
 from rules.errors import DurationError, RulesError, StateError
 from rules.evaluate import evaluate, read_pair, read_value
 from rules.event import Event
+from rules.explain import LANGUAGES, Explanation, Language, explain
 from rules.ids import delivery_id, delivery_shard_hash, hash16
 from rules.outcome import Considered, Delivery, Outcome
 from rules.problems import Problem
@@ -19,6 +20,7 @@ from rules.trial import Trial, trial_rulebook, try_case
 
 __all__ = [
     "KINDS",
+    "LANGUAGES",
     "Article",
     "ArticleContent",
     "Backtest",
@@ -28,6 +30,8 @@ __all__ = [
     "DurationError",
     "EvaluationError",
     "Event",
+    "Explanation",
+    "Language",
     "Message",
     "Outcome",
     "Problem",
@@ -49,6 +53,7 @@ __all__ = [
     "document_schema",
     "encode_state",
     "evaluate",
+    "explain",
     "format_duration",
     "hash16",
     "new_state",

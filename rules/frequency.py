@@ -13,14 +13,17 @@ def capped(state: State, rule_id: str, cap: Cap | None, moment: int) -> str | No
     """Why a rule may not deliver now, or None."""
     if cap is None:
         return None
+    used = len(counted(state, rule_id, cap, moment))
+    return f"{used} of {cap.max}" if used >= cap.max else None
+
+
+def counted(state: State, rule_id: str, cap: Cap, moment: int) -> list[Record]:
+    """The deliveries that count against a cap."""
     records = state.records.get(rule_id)
     if not records:
-        return None
+        return []
     since = _since(state, cap, moment)
-    used = sum(1 for record in records if _counts(record, since, moment))
-    if used < cap.max:
-        return None
-    return f"{used} of {cap.max}"
+    return [record for record in records if _counts(record, since, moment)]
 
 
 def pending(record: Record, moment: int) -> bool:

@@ -25,20 +25,23 @@ class Replay:
 
     def event(self, event: Event, received: int) -> Iterator[Outcome]:
         """What follows from one event that was `received` at a time, ms; timers that were due before come first."""
+        yield from self.fire(event.person, received - 1)
         state = self.states.get(event.person)
         if state is None:
-            state = self.states[event.person] = new_state(event.person)
-        due = next_due(state) if state.timers or state.waiting else None
-        if due is not None and due < received:
-            yield self._done(decide(state, None, received - 1, self.rulebook))
-        yield self._done(decide(self.states[event.person], event, event.timestamp, self.rulebook))
+            state = new_state(event.person)
+        yield self._done(decide(state, event, event.timestamp, self.rulebook))
+
+    def fire(self, person: str, until: int) -> Iterator[Outcome]:
+        """The timers of a person due until a moment, one moment after the other."""
+        state = self.states.get(person)
+        while state is not None and (due := next_due(state)) is not None and due <= until:
+            yield self._done(decide(state, None, due, self.rulebook))
+            state = self.states[person]
 
     def finish(self, until: int) -> Iterator[Outcome]:
         """The timers due until a moment, person by person."""
-        for person, state in list(self.states.items()):
-            due = next_due(state)
-            if due is not None and due <= until:
-                yield self._done(decide(self.states[person], None, until, self.rulebook))
+        for person in list(self.states):
+            yield from self.fire(person, until)
 
     def _done(self, outcome: Outcome) -> Outcome:
         state = self.states[outcome.state.person] = outcome.state

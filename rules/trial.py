@@ -5,28 +5,22 @@ the test names: what they do after the story is over is not its matter.
 """
 
 from collections import Counter
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
 from rules.cases import event_of, start_of, state_of, unknown_message
-from rules.condition import Segments, read_condition
-from rules.data import ALL, Cause, build
+from rules.clauses import Clause, clauses_of, shown
+from rules.data import Cause
 from rules.decide import decide
-from rules.dialect import EvaluationError, compile_logic, handle, is_true, value_of
 from rules.documents import Absence, Case, CaseEvent, Definitions, Rule
 from rules.duration import format_duration, parse_duration
 from rules.outcome import Considered, Delivery, Outcome
-from rules.problems import Report
 from rules.rulebook import Rulebook, compile_rulebook
 from rules.state import State
-from rules.temporal import Slot, Tracker
 from rules.timers import next_due
-from rules.variables import SLOTS, VARIABLES
 
-_SHOWN: Final = 100  # characters of a value
 _ASKED: Final = frozenset(("matched", "not_matched", "capped", "delayed", "error"))  # outcomes of a condition
-_encode: Final = msgspec.json.Encoder().encode
 Do = Literal["deliver", "withdraw"]
 
 
@@ -39,14 +33,6 @@ class Came(msgspec.Struct, frozen=True, order=True):
 
     def __str__(self) -> str:
         return f"{format_duration(self.at)} {self.do} {self.message}"
-
-
-class Clause(msgspec.Struct):
-    """One part of the tested rule's condition: its JSON, whether it holds (`true`, `false` or `error: …`), and what it read."""
-
-    text: str
-    value: str
-    reads: list[str]
 
 
 class Moment(msgspec.Struct):
@@ -112,7 +98,7 @@ class _Run:
         self.rulebook = rulebook
         self.start = start_of(case)
         self.state: State = state_of(case.user)
-        self.clauses = _clauses(rule, rulebook.segments)
+        self.clauses = clauses_of(rule.condition, rulebook.segments)
         self.absence = isinstance(rule.trigger, Absence)  # its condition is asked when its time is over
         self.end = max(parse_duration(at) for at in [*(e.at for e in case.events), *(e.at for e in case.expect)])
         self.timeline: list[Moment] = []
@@ -194,82 +180,11 @@ class _Run:
         return [clause.at(self.state, cause, at) for clause in self.clauses]
 
 
-class _Clause:
-    """A clause that can be asked again and again."""
-
-    def __init__(self, written: Any, segments: Segments) -> None:
-        self.text = _json(written)
-        found = read_condition(written, (), Report(""), segments=segments)
-        assert found is not None  # a part of a condition that has been checked
-        self.logic = compile_logic(found.logic)
-        self.slots: dict[str, Slot] = found.slots
-        self.trackers: dict[str, Tracker] = found.trackers
-        self.variables = [(name, compile_logic({"var": name})) for name in _variables(found.logic)]
-
-    def at(self, state: State, cause: Cause, moment: int) -> Clause:
-        data = build(state, cause, moment, ALL, self.slots)
-        whole = handle(data)
-        reads = [f"{name} = {_json(value_of(read, whole))}" for name, read in self.variables]
-        for name, slot in self.slots.items():
-            reads.append(f"{_asked(slot, self.trackers[slot.tracker])} = {_json(data[SLOTS][name])}")
-        try:
-            value = _json(is_true(self.logic, whole))
-        except EvaluationError as error:
-            value = f"error: {error}"
-        return Clause(self.text, value, reads)
-
-
-def _clauses(rule: Rule, segments: Segments) -> list[_Clause]:
-    """The parts of the condition: of an `and`, its arguments."""
-    written = rule.condition
-    if written is True:
-        return []
-    parts = written.get("and") if isinstance(written, dict) else None
-    return [_Clause(part, segments) for part in (parts if isinstance(parts, list) else [written])]
-
-
-def _variables(logic: Any) -> list[str]:
-    """Constant names that `var` reads of the whole data, told from those of an item by their root."""
-    found: dict[str, None] = {}
-    waiting = [logic]
-    while waiting:
-        item = waiting.pop(0)
-        if isinstance(item, list):
-            waiting += item
-        elif isinstance(item, dict):
-            for name, arguments in item.items():
-                first = arguments[0] if isinstance(arguments, list) and arguments else arguments
-                if name == "var" and isinstance(first, str) and first.split(".")[0] in VARIABLES:
-                    found[first] = None
-                else:
-                    waiting.append(arguments)
-    return list(found)
-
-
-def _asked(slot: Slot, tracker: Tracker) -> str:
-    """A question to the history, in words: `count page where {…} within 7d`."""
-    steps = " → ".join(_what(step.names, step.where) for step in tracker.steps)
-    words = [slot.question, "first" if slot.first else "", steps or _what(tracker.names, tracker.where)]
-    words += [f"of {tracker.of}" if tracker.of else "", f"in {tracker.days}" if tracker.days else ""]
-    words.append("" if slot.within is None else f"within {format_duration(slot.within)}")
-    return " ".join(filter(None, words))
-
-
-def _what(names: tuple[str, ...], where: Any) -> str:
-    what = " | ".join(name or "any event" for name in names)
-    return what if where is None else f"{what} where {_json(where)}"
-
-
 def _show(call: CaseEvent) -> str:
     """A test's event in one line."""
     words = []
     for name in ("event", "identify", "group", "screen", "alias", "page", "traits", "properties", "message"):
         value = getattr(call, name)
         if value is not None and value != {}:
-            words.append(f"{name} {value if isinstance(value, str) else _json(value)}")
+            words.append(f"{name} {value if isinstance(value, str) else shown(value)}")
     return " ".join(words)
-
-
-def _json(value: Any) -> str:
-    text = _encode(value).decode()
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

@@ -1,0 +1,118 @@
+"""`engage rules explain`, and the same for the API: one person's events from the log, replayed with the rule in force."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from engage import keys
+from engage.errors import InvalidRequest, NotFound
+from engage.keys import ShardKeys, shard_of, shard_of_delivery
+from engage.log import Logged, decode_entry, to_event
+from engage.times import now_ms
+from engage.wire import parse_time
+from rules import LANGUAGES, Definitions, Event, Explanation, Language, Rule, explain
+from rules.problems import nearest
+
+_READ: Final = 200  # log entries at a time
+
+
+class _Owner(msgspec.Struct):
+    """A record of which only the person is read."""
+
+    p: str
+
+
+_decode_raw = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_owners = msgspec.json.Decoder(list[_Owner]).decode
+
+
+def moment_of(text: str | None) -> int | None:
+    """`at`, as a person writes it, in ms. Raises InvalidRequest."""
+    moment = parse_time(text)
+    if text is not None and moment is None:
+        raise InvalidRequest("a time such as 2026-12-01T09:00:00Z", text, field="at")
+    return moment
+
+
+def explain_user(
+    client: Any,
+    project: str,
+    shards: int,
+    definitions: Definitions,
+    user: str,
+    rule_id: str,
+    at: int | None = None,
+    language: str = "en",
+) -> Explanation:
+    """Why a user (userId or anonymousId) got the message of a live rule, or did not. Raises NotFound, InvalidRequest, and the store's errors."""
+    if language not in LANGUAGES:
+        raise InvalidRequest(" or ".join(LANGUAGES), language, field="lang")
+    spoken: Language = "ja" if language == "ja" else "en"
+    rule = _rule(definitions, rule_id)
+    person = _person(client, project, shards, user)
+    secret = bytes(client.get(keys.delivery_secret(project)) or b"")
+
+    def was_made(delivery_id: str) -> bool:
+        shard = shard_of_delivery(delivery_id, shards)
+        return shard is not None and bool(client.exists(ShardKeys(project, shard).delivery(delivery_id)))
+
+    log = _log_of(client, ShardKeys(project, shard_of(person, shards)).log, person)
+    return explain(rule, definitions, user, log, now_ms(), at, spoken, was_made, secret)
+
+
+def _rule(definitions: Definitions, wanted: str) -> Rule:
+    for rule in definitions.rules:
+        if rule.id == wanted:
+            return rule
+    known = [rule.id for rule in definitions.rules]
+    raise NotFound(f"the id of a live rule{nearest(wanted, known)}", wanted, field="rule")
+
+
+def _person(client: Any, project: str, shards: int, user: str) -> str:
+    """The person a userId or anonymousId names."""
+    for person in (f"u:{user}", f"a:{user}"):
+        if client.exists(ShardKeys(project, shard_of(person, shards)).state(person)):
+            return person
+    raise NotFound("a userId or anonymousId that sent an event", user, field="user")
+
+
+def _log_of(client: Any, log: str, person: str) -> Iterator[tuple[Event, int]]:
+    """The person's events in the order of their arrival, each messageId once, with when they were received."""
+    start = "-"
+    seen: set[str] = set()
+    while entries := client.xrange(log, start, "+", count=_READ):
+        for _, fields in entries:
+            payload = fields[b"e"]
+            mine = [
+                raw
+                for raw, owner in zip(_decode_raw(payload), _decode_owners(payload), strict=True)
+                if owner.p == person
+            ]
+            for record in decode_entry(b"[" + b",".join(map(bytes, mine)) + b"]"):
+                if isinstance(record, Logged) and record.message_id not in seen:
+                    seen.add(record.message_id)
+                    yield to_event(record), record.r
+        start = f"({entries[-1][0].decode()}"
+
+
+def report(found: Explanation) -> Iterator[str]:
+    """What people read."""
+    yield found.sentence
+    for clause in found.clauses:
+        reads = f"   ({'; '.join(clause.reads)})" if clause.reads else ""
+        yield f"  {clause.value:<5} {clause.text}{reads}"
+    if found.limits is not None:
+        times = f": {', '.join(found.limits.counted)}" if found.limits.counted else ""
+        yield f"  frequency  {found.limits.used} of {found.limits.max}, per {found.limits.per}{times}"
+    if found.arm is not None:
+        yield f"  holdout    {100 * found.arm.holdout:g} % are left out; this person is {'one of them' if found.arm.left_out else 'not'}"
+    if found.waits_until is not None:
+        yield f"  waits      until {found.waits_until}"
+    if found.delivery is not None:
+        yield f"  delivery   {found.delivery.delivery_id}: {found.delivery.state} {found.delivery.shown_at or ''}".rstrip()
+    if found.moments:
+        yield "  before and at that moment:"
+    for moment in found.moments:
+        detail = f": {moment.detail}" if moment.detail else ""
+        yield f"    {moment.at}  {moment.event or 'timer':<20} {moment.outcome}{detail}"

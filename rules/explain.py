@@ -1,0 +1,345 @@
+"""Why somebody got a message, or did not: one rule at one moment of a person's history, replayed from the log.
+
+Every event that could have woken the rule is a moment of it, also one that the index spared the evaluation.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Literal
+
+import msgspec
+
+from rules.analysis import LIFETIME, SESSION
+from rules.clauses import Clause, ClauseReader, clauses_of
+from rules.data import Cause
+from rules.dialect import EvaluationError
+from rules.documents import Absence, Definitions, Rule, names_of
+from rules.duration import format_duration
+from rules.event import Event
+from rules.frequency import counted, pending
+from rules.ids import draw
+from rules.outcome import Considered, Outcome
+from rules.replay import Replay
+from rules.rulebook import LiveRule, compile_rulebook
+from rules.state import Record, State, decode_state, encode_state
+from rules.variables import iso
+
+Language = Literal["en", "ja"]
+MOMENTS: Final = 20
+_ASKED: Final = ("matched", "not_matched", "capped", "delayed", "holdout", "error")
+_WORDS: Final[dict[str, dict[str, str]]] = {
+    "en": {
+        "stranger": "{user} has sent no event that is still in the log.",
+        "never": "`{rule}` was never woken for {user}: none of their {events} events in the log is {triggers}.",
+        "matched": "{user} got `{message}` at {at}{because}. {fate}",
+        "not_matched": "{user} did not get `{message}` at {at}: {held} of {all} conditions held. The first that did not: {clause}",
+        "not_begun": "{user} did not get `{message}` at {at}: {detail}.",
+        "capped": "{user} did not get `{message}` at {at}: the conditions held, but {used} of {max} {per} were used.",
+        "delayed": "{user} gets `{message}` at {due}, unless {cancel} comes before: the conditions held at {at}.",
+        "delayed_once": "Nothing new at {at}: the conditions held, and its delay was running already.",
+        "waiting": "{user} gets `{message}` at {due} if {cancel} has not come by then: the time runs since {at}.",
+        "cancelled": "{user} did not get `{message}`: {detail} at {at}, which ended its time.",
+        "withdrawn": "`{message}` was taken back at {at} before {user} saw it: {detail}.",
+        "holdout": "{user} did not get `{message}` at {at}: the conditions held, but {user} is among the {share} % who are left out.",
+        "error": "{user} did not get `{message}` at {at}: it could not be evaluated: {detail}",
+        "held": ": its conditions held",
+        "timer": ": its time was over",
+        "was_shown": "It was shown at {shown}.",
+        "was_withdrawn": "It was taken back before it was shown.",
+        "has_expired": "It expired before it was shown.",
+        "is_pending": "It has not been shown yet.",
+        "nothing": "nothing",
+        "ever": "ever",
+        "session": "per session",
+        "per": "per {per}",
+        "or": " or ",
+    },
+    "ja": {
+        "stranger": "{user} さんのイベントはログに残っていません。",
+        "never": "「{rule}」は {user} さんに対して一度も起動していません。ログにある {events} 件のイベントに {triggers} はありません。",
+        "matched": "{user} さんには {at} に「{message}」が届きました{because}。{fate}",
+        "not_matched": "{at} に「{message}」は {user} さんに届きませんでした。{all} 件の条件のうち成り立ったのは {held} 件です。最初に成り立たなかった条件: {clause}",
+        "not_begun": "{at} に「{message}」は {user} さんに届きませんでした({detail})。",
+        "capped": "{at} に「{message}」は {user} さんに届きませんでした。条件は成り立ちましたが、{per}の上限 {max} 件のうち {used} 件を使っています。",
+        "delayed": "{at} に条件が成り立ちました。その前に {cancel} がなければ、{user} さんには {due} に「{message}」が届きます。",
+        "delayed_once": "{at} に条件は成り立ちましたが、すでに待ち時間の途中なので何も変わりません。",
+        "waiting": "{at} から待っています。それまでに {cancel} がなければ、{user} さんには {due} に「{message}」が届きます。",
+        "cancelled": "「{message}」は {user} さんに届きませんでした。{at} の {detail} で待ち時間が終わりました。",
+        "withdrawn": "「{message}」は {user} さんに表示される前、{at} に取り下げられました({detail})。",
+        "holdout": "{at} に条件は成り立ちましたが、{user} さんは比較のために外した {share} % に入っているので「{message}」は届きませんでした。",
+        "error": "{at} に「{message}」は {user} さんに届きませんでした。条件を評価できませんでした: {detail}",
+        "held": "(条件が成り立ちました)",
+        "timer": "(待ち時間が終わりました)",
+        "was_shown": "{shown} に表示されました。",
+        "was_withdrawn": "表示される前に取り下げられました。",
+        "has_expired": "表示される前に期限が切れました。",
+        "is_pending": "まだ表示されていません。",
+        "nothing": "取り消すイベント",
+        "ever": "全期間",
+        "session": "セッションごと",
+        "per": "{per} あたり",
+        "or": " か ",
+    },
+}
+LANGUAGES: Final = tuple(_WORDS)
+
+
+class Limits(msgspec.Struct):
+    """The rule's frequency at the moment: `used` of `max` `per` window, and when those that count were shown or decided."""
+
+    max: int
+    per: str
+    used: int
+    counted: list[str]
+
+
+class Arm(msgspec.Struct):
+    """The holdout: the share of people who are left out, and whether this one is."""
+
+    holdout: float
+    left_out: bool
+
+
+class Made(msgspec.Struct):
+    """The delivery of the moment, and what became of it: `shown`, `withdrawn`, `expired` or `pending`."""
+
+    delivery_id: str
+    state: str
+    shown_at: str | None
+
+
+class When(msgspec.Struct):
+    """One moment the rule was considered at: the event, or None for a timer, and what came of it."""
+
+    at: str
+    event: str | None
+    outcome: str
+    detail: str
+
+
+class Explanation(msgspec.Struct):
+    """`sentence` says it plainly; the rest is what it was read from. Times are ISO 8601. `moments`: the newest 20, up to this one."""
+
+    user: str
+    rule_id: str
+    sentence: str
+    at: str | None = None
+    event: str | None = None
+    outcome: str | None = None
+    detail: str = ""
+    clauses: list[Clause] = []
+    limits: Limits | None = None
+    arm: Arm | None = None
+    waits_until: str | None = None
+    delivery: Made | None = None
+    moments: list[When] = []
+
+
+class _Moment(msgspec.Struct):
+    considered: Considered
+    event: Event | None
+    cause: Cause | None
+    state: bytes
+    delivery_id: str | None
+
+
+def explain(
+    rule: Rule,
+    definitions: Definitions,
+    user: str,
+    log: Iterable[tuple[Event, int]],
+    now: int,
+    at: int | None = None,
+    language: Language = "en",
+    was_made: Callable[[str], bool] = lambda found: True,
+    secret: bytes = b"",
+) -> Explanation:
+    """The last moment the rule was considered at (until `at`, ms, if given). `log`: the person's events with the times they were received;
+    `was_made`: see `Replay`. Raises RulesError for documents that do not compile."""
+    rule = msgspec.structs.replace(rule, enabled=True)
+    alone = msgspec.structs.replace(definitions, rules=[rule])
+    return _Explainer(rule, alone, user, language, Replay(compile_rulebook(alone, secret=secret), was_made)).run(
+        log, now, at
+    )
+
+
+class _Explainer:
+    def __init__(self, rule: Rule, definitions: Definitions, user: str, language: Language, replay: Replay) -> None:
+        self.rule = rule
+        self.user = user
+        self.words = _WORDS[language]
+        self.replay = replay
+        self.live: LiveRule = replay.rulebook.rules[rule.id]
+        trigger = rule.trigger
+        self.asked_by_timer = isinstance(trigger, Absence)
+        self.wakes = names_of(trigger.after if isinstance(trigger, Absence) else trigger)
+        self.triggers = () if self.asked_by_timer else self.wakes
+        self.moments: list[_Moment] = []
+        self.events = 0
+
+    def run(self, log: Iterable[tuple[Event, int]], now: int, at: int | None) -> Explanation:
+        person = None
+        for event, received in log:
+            person = event.person
+            self.events += 1
+            self.fire(person, received - 1)
+            for outcome in self.replay.event(event, received):
+                self.note(outcome, event, None if self.asked_by_timer else Cause(event, event.message_id))
+        if person is not None:
+            self.fire(person, now)
+        moments = [moment for moment in self.moments if at is None or moment.considered.at <= at]
+        if not moments:
+            name = "never" if self.events else "stranger"
+            triggers = self.names(self.wakes)
+            return self.answer(self.say(name, events=self.events, triggers=triggers))
+        return self.explained(moments, self.replay.states[person or ""], now)
+
+    def fire(self, person: str, until: int) -> None:
+        while True:
+            state = self.replay.states.get(person)
+            waiting = state.waiting.get(self.rule.id) if state else None
+            timer = waiting.timers[0] if waiting and waiting.timers else None
+            outcome = next(self.replay.fire(person, until), None)
+            if outcome is None:
+                return
+            self.note(outcome, None, Cause(None, timer.message_id, timer.snapshot) if timer else None)
+
+    def note(self, outcome: Outcome, event: Event | None, cause: Cause | None) -> None:
+        found = [one for one in outcome.considered if one.rule_id == self.rule.id]
+        if event is not None and event.name in self.triggers and not any(one.outcome in _ASKED for one in found):
+            found.append(Considered(self.rule.id, "not_matched", "", outcome.state.clock))
+        made = outcome.deliveries[-1].delivery_id if outcome.deliveries else None
+        for one in found:
+            state = encode_state(outcome.state)
+            self.moments.append(_Moment(one, event, cause, state, made if one.outcome == "matched" else None))
+
+    def explained(self, moments: list[_Moment], final: State, now: int) -> Explanation:
+        moment = moments[-1]
+        state, one = decode_state(moment.state), moment.considered
+        clauses = self.clauses(moment, state)
+        due = self.due(state)
+        made = self.made(moment, final, now)
+        return self.answer(
+            self.sentence(moment, state, clauses, due, made),
+            at=iso(one.at),
+            event=moment.event.name if moment.event else None,
+            outcome=one.outcome,
+            detail=one.detail,
+            clauses=clauses,
+            limits=self.limits(state, one.at),
+            arm=self.arm(state),
+            waits_until=None if due is None else iso(due),
+            delivery=made,
+            moments=[_when(found) for found in moments[-MOMENTS:]],
+        )
+
+    def answer(self, sentence: str, **fields: Any) -> Explanation:
+        return Explanation(self.user, self.rule.id, sentence, **fields)
+
+    def clauses(self, moment: _Moment, state: State) -> list[Clause]:
+        if moment.cause is None or moment.considered.outcome not in _ASKED:
+            return []
+        readers: list[ClauseReader] = clauses_of(self.rule.condition, self.replay.rulebook.segments)
+        try:
+            return [reader.at(state, moment.cause, moment.considered.at) for reader in readers]
+        except EvaluationError:  # data that nothing can read: the outcome says so
+            return []
+
+    def due(self, state: State) -> int | None:
+        timer = state.timers.get(self.rule.id)
+        waiting = state.waiting.get(self.rule.id)
+        if timer is not None:
+            return timer.due
+        return waiting.timers[0].due if waiting and waiting.timers else None
+
+    def limits(self, state: State, at: int) -> Limits | None:
+        cap = self.live.cap
+        if cap is None:
+            return None
+        per = {LIFETIME: "lifetime", SESSION: "session"}.get(cap.per) or format_duration(cap.per)
+        found = counted(state, self.rule.id, cap, at)
+        times = [iso(record.shown_at if record.shown_at is not None else record.decided_at) for record in found]
+        return Limits(cap.max, per, len(found), times)
+
+    def arm(self, state: State) -> Arm | None:
+        share = self.rule.holdout
+        return Arm(share, draw("holdout", self.rule.id, state.person) < share) if share else None
+
+    def made(self, moment: _Moment, final: State, now: int) -> Made | None:
+        if moment.delivery_id is None:
+            return None
+        for record in final.records.get(self.rule.id, ()):
+            if record.delivery_id == moment.delivery_id:
+                shown_at = None if record.shown_at is None else iso(record.shown_at)
+                return Made(record.delivery_id, _fate(record, now), shown_at)
+        return Made(moment.delivery_id, "expired", None)  # forgotten: it can never be shown
+
+    def sentence(self, moment: _Moment, state: State, clauses: list[Clause], due: int | None, made: Made | None) -> str:
+        one = moment.considered
+        name: str = one.outcome
+        if name == "delayed" and one.detail == "its timer runs already":
+            name = "delayed_once"
+        if name == "not_matched" and not clauses:
+            name = "not_begun"
+        failed = next((clause for clause in clauses if clause.value != "true"), None)
+        reads = f" ({'; '.join(failed.reads)})" if failed and failed.reads else ""
+        limits = self.limits(state, one.at)
+        ends = names_of(self.rule.cancel_on)
+        if isinstance(self.rule.trigger, Absence):
+            ends = (*names_of(self.rule.trigger.without), *ends)
+        return self.say(
+            name,
+            at=_plain(one.at),
+            detail=one.detail,
+            because=self.words["held" if moment.event else "timer"],
+            fate=self.fate(made),
+            held=sum(clause.value == "true" for clause in clauses),
+            all=len(clauses),
+            clause=f"{failed.text}{reads}" if failed else "",
+            used=limits.used if limits else 0,
+            max=limits.max if limits else 0,
+            per=self.per(limits),
+            due="" if due is None else _plain(due),
+            cancel=self.names(ends),
+            share=f"{100 * self.rule.holdout:g}",
+        )
+
+    def fate(self, made: Made | None) -> str:
+        if made is None:
+            return ""
+        name = {"shown": "was_shown", "withdrawn": "was_withdrawn", "expired": "has_expired"}.get(
+            made.state, "is_pending"
+        )
+        return self.words[name].format(shown=_readable(made.shown_at or ""))
+
+    def per(self, limits: Limits | None) -> str:
+        if limits is None or limits.per in ("lifetime", "session"):
+            return self.words["session" if limits and limits.per == "session" else "ever"]
+        return self.words["per"].format(per=limits.per)
+
+    def names(self, names: tuple[str, ...]) -> str:
+        return self.words["or"].join(f"`{name}`" for name in names) or self.words["nothing"]
+
+    def say(self, name: str, **values: Any) -> str:
+        return self.words[name].format(user=self.user, rule=self.rule.id, message=self.rule.message, **values)
+
+
+def _fate(record: Record, now: int) -> str:
+    if record.shown_at is not None:
+        return "shown"
+    if record.withdrawn:
+        return "withdrawn"
+    return "pending" if pending(record, now) else "expired"
+
+
+def _when(moment: _Moment) -> When:
+    one = moment.considered
+    return When(iso(one.at), moment.event.name if moment.event else None, one.outcome, one.detail)
+
+
+def _plain(at: int) -> str:
+    return _readable(iso(at))
+
+
+def _readable(at: str) -> str:
+    """`2026-12-01T09:00:00.000Z` → `2026-12-01 09:00:00 UTC`."""
+    return f"{at[:10]} {at[11:19]} UTC"
