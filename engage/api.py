@@ -14,6 +14,7 @@ from starlette.routing import Route
 from engage.access import Access
 from engage.errors import InvalidRequest, NotFound
 from engage.explaining import explain_user, moment_of
+from engage.keys import IN_FORCE, rulebook
 from engage.metrics import shard_stats
 from engage.people import deliveries_of, describe, events_of
 from engage.public import json_response
@@ -129,7 +130,17 @@ class Api:
             *(shard_stats(self._client, self._hub.shard(project, number)) for number in range(self._shards))
         )
         names = sorted({name for stats in found for name in stats if not name.startswith("lag_")})
-        return json_response({"totals": {name: sum(stats.get(name, 0) for stats in found) for name in names}})
+        totals = {name: sum(stats.get(name, 0) for stats in found) for name in names}
+        return json_response({"totals": totals, "rulebook": await self._in_force(project)})
+
+    async def _in_force(self, project: str) -> dict[str, int]:
+        """The newest version, the oldest that still decides in some shard, and how many shards wait for its histories."""
+        newest = int(await self._client.get(rulebook(project)) or 0)
+        shards = [self._hub.shard(project, number).trackers for number in range(self._shards)]
+        found = await asyncio.gather(*(self._client.hget(key, IN_FORCE) for key in shards))
+        versions = [int(version) for version in found if version is not None]
+        behind = sum(version < newest for version in versions)
+        return {"published": newest, "in_force": min(versions, default=newest), "shards_behind": behind}
 
     async def _rulebook(self, request: Request) -> tuple[int, Definitions]:
         project = self._access.secret(request).id

@@ -22,6 +22,9 @@ def shard_of_delivery(delivery_id: str, shards: int) -> int | None:
     return delivery_shard_hash(delivery_id) % shards
 
 
+IN_FORCE: Final = "~"  # among the `trackers` of a shard: the version of the rulebook that decides there
+
+
 class ShardKeys:
     """The keys of one shard of one project.
 
@@ -34,6 +37,7 @@ class ShardKeys:
     | timers | sorted set: person → next due time, ms | until due | worker (decider), in the commit |
     | seen | set per generation: hashed messageIds | two generations | worker (decider), in the commit |
     | generation | hash: number, start and size of the `seen` in use | for ever | worker (decider), in the commit |
+    | trackers | hash: tracker → `k<keep>` kept, `d<keep> <position>` no longer; `~` version of the rulebook in force | for ever | worker (decider) |
     | outbox | stream, fields `k`, `d` | until drained | decider adds, delivery removes |
     | inbox | stream per person, fields `i`, `d`, `x` | until claimed, expired, or 100 newer | delivery, claim, release |
     | delivery | hash per delivery | 30 days | delivery, claim, release |
@@ -55,6 +59,7 @@ class ShardKeys:
         "prefix",
         "stats",
         "timers",
+        "trackers",
     )
 
     def __init__(self, project: str, shard: int) -> None:
@@ -63,6 +68,7 @@ class ShardKeys:
         self.lease = prefix + "lease"
         self.position = prefix + "position"
         self.timers = prefix + "timers"
+        self.trackers = prefix + "trackers"
         self.outbox = prefix + "outbox"
         self.decisions = prefix + "decisions"
         self.generation = prefix + "generation"

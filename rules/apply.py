@@ -1,11 +1,11 @@
 """What an event changes in a person's state, before any rule is asked."""
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from rules.data import Cause, page_data
 from rules.dialect import DataHandle, EvaluationError, handle, is_true
 from rules.event import Event
-from rules.index import VarPath, walk
+from rules.index import Index, VarPath, walk
 from rules.limits import SESSION_GAP
 from rules.rulebook import LiveTracker, Rulebook
 from rules.state import Session, State, merge_traits
@@ -24,6 +24,14 @@ INTERACTIONS: Final = frozenset(
 MAX_LOCALE: Final = 64
 
 
+class Note(NamedTuple):
+    """What one tracker remembers of one event: when, and the value, the day or the steps it can be, where it keeps such."""
+
+    tracker: LiveTracker
+    timestamp: int
+    mark: Any
+
+
 def apply_event(state: State, event: Event, moment: int, rulebook: Rulebook) -> None:
     """Changes the state in place."""
     _seen(state, event, moment)
@@ -35,7 +43,8 @@ def apply_event(state: State, event: Event, moment: int, rulebook: Rulebook) -> 
     _session(state.session, event)
     if event.name in INTERACTIONS:
         _interaction(state, event, moment)
-    _track(state, event, rulebook)
+    for written in notes_of(event, rulebook.tracking):
+        put(state.tracks, written)
 
 
 def _seen(state: State, event: Event, moment: int) -> None:
@@ -102,14 +111,16 @@ def _interaction(state: State, event: Event, moment: int) -> None:
                 return
 
 
-def _track(state: State, event: Event, rulebook: Rulebook) -> None:
-    steps: dict[str, tuple[int, int]] = {}
+def notes_of(event: Event, tracking: Index[LiveTracker]) -> list[Note]:
+    """What trackers remember of an event."""
 
     def read(path: VarPath) -> Any:
         return walk(event_root(event, path[0]), path[1:])
 
+    notes: list[Note] = []
+    steps: dict[str, tuple[LiveTracker, int]] = {}
     data: DataHandle | None = None
-    for tracker in rulebook.tracking.find(event.name, read):
+    for tracker in tracking.find(event.name, read):
         if tracker.where is not None:
             if data is None:
                 data = _handle({"event": event_root(event, "event"), "page": page_data(event)})
@@ -118,31 +129,31 @@ def _track(state: State, event: Event, rulebook: Rulebook) -> None:
         elif tracker.demands and not all(read(path) in values for path, values in tracker.demands):
             continue
         if tracker.steps:
-            can_be, _ = steps.get(tracker.id, (0, 0))
-            steps[tracker.id] = can_be | 1 << tracker.step, tracker.steps
+            can_be = steps[tracker.id][1] if tracker.id in steps else 0
+            steps[tracker.id] = tracker, can_be | 1 << tracker.step
+        elif tracker.of is not None:
+            value = walk(Cause(event, event.message_id).root(tracker.of[0]), tracker.of[1:])
+            if value is not None:
+                notes.append(Note(tracker, event.timestamp, mark_of(value)))
+        elif tracker.days is not None:
+            notes.append(Note(tracker, event.timestamp, day_of(event.timestamp, tracker.days)))
         else:
-            _note(state, event, tracker)
-    for identifier, (can_be, length) in steps.items():
-        note_step(_track_of(state, identifier), event.timestamp, can_be, length)
+            notes.append(Note(tracker, event.timestamp, None))
+    return notes + [Note(tracker, event.timestamp, can_be) for tracker, can_be in steps.values()]
 
 
-def _note(state: State, event: Event, tracker: LiveTracker) -> None:
-    timestamp = event.timestamp
-    if tracker.of is not None:
-        value = walk(Cause(event, event.message_id).root(tracker.of[0]), tracker.of[1:])
-        if value is not None:
-            note_value(_track_of(state, tracker.id), timestamp, mark_of(value), tracker.keep)
-    elif tracker.days is not None:
-        note_value(_track_of(state, tracker.id), timestamp, day_of(timestamp, tracker.days), tracker.keep)
-    else:
-        note(_track_of(state, tracker.id), timestamp, tracker.keep)
-
-
-def _track_of(state: State, identifier: str) -> Track:
-    track = state.tracks.get(identifier)
+def put(tracks: dict[str, Track], written: Note) -> None:
+    """Adds a note to a person's tracks."""
+    tracker, timestamp, mark = written
+    track = tracks.get(tracker.id)
     if track is None:
-        track = state.tracks[identifier] = Track()
-    return track
+        track = tracks[tracker.id] = Track()
+    if mark is None:
+        note(track, timestamp, tracker.keep)
+    elif tracker.steps:
+        note_step(track, timestamp, mark, tracker.steps)
+    else:
+        note_value(track, timestamp, mark, tracker.keep)
 
 
 def event_root(event: Event, root: str) -> Any:

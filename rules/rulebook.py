@@ -104,10 +104,8 @@ class Rulebook:
         self.absent = _by_name((live, live.absence.after) for live in absent if live.absence)
         self.without = frozenset(name for live in absent if live.absence for name in live.absence.without)
         self.cancelling = frozenset(name for live, _ in rules for name in live.cancel_on)
-        self.trackers = frozenset(trackers)
-        self.tracking: Index[LiveTracker] = Index(
-            [entry for tracker in trackers.values() for entry in _live_trackers(tracker)]
-        )
+        self.trackers = trackers
+        self.tracking = tracking_index(trackers.values())
 
 
 def _by_name(entries: Iterable[tuple[LiveRule, Iterable[str]]]) -> dict[str, list[LiveRule]]:
@@ -223,6 +221,11 @@ def _liquid_reads(content: Any) -> int:
         return ALL
     words = set(re.findall(r"\w+", tags))
     return sum(bit for root, bit in BIT.items() if root in words)
+
+
+def tracking_index(trackers: Iterable[Tracker]) -> Index[LiveTracker]:
+    """From an event to the trackers it may concern."""
+    return Index([entry for tracker in trackers for entry in _live_trackers(tracker)])
 
 
 def _live_trackers(tracker: Tracker) -> Iterator[tuple[LiveTracker, tuple[str, ...], list[Demand]]]:

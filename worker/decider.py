@@ -21,6 +21,7 @@ from engage.store import STORE_ERRORS
 from engage.times import now_ms
 from rules import Outcome, Rulebook, State, decide, decode_state, encode_state, new_state
 from worker.doorbell import Doorbell
+from worker.filling import Fill, Kept, order
 from worker.lease import LEASE_MS, Lease
 from worker.transaction import Decision, Transaction
 
@@ -30,6 +31,7 @@ READ_BYTES: Final = 2 * 1024 * 1024
 CACHED_STATES: Final = 20_000  # of a shard, and …
 CACHED_BYTES: Final = 8 * 1024 * 1024  # … as they are stored; in memory they take several times as much
 TIMERS_AT_ONCE: Final = 500
+FILLED_AT_ONCE: Final = 500  # states
 BRIEF_FIELDS: Final = 8
 BRIEF_TEXT: Final = 80  # characters
 IDLE_MS: Final = 500
@@ -72,6 +74,9 @@ class ShardDecider:
         self._since = 0
         self._size = 0
         self._next_timer: float = 0  # unknown: look at once
+        self._kept = Kept(client, keys)
+        self._rulebook: Rulebook | None = None  # in force here; None: not yet
+        self._fill: Fill | None = None
         self._next_sweep: float = 0
         self._next_trim: float = 0
         self.stopping = False
@@ -87,7 +92,9 @@ class ShardDecider:
             while not self.stopping:
                 if renewing.done():
                     raise LeaseLost
-                await self._step()
+                await self._follow_rulebook()
+                if self._rulebook is not None:
+                    await self._step(self._rulebook)
         finally:
             renewing.cancel()
             try:
@@ -112,18 +119,64 @@ class ShardDecider:
         self._generation = int(found.get(b"number", 1))
         self._since = int(found.get(b"since", now_ms()))
         self._size = await self._client.scard(self._keys.seen(self._generation))
+        await self._kept.load()
 
-    async def _step(self) -> None:
-        wait = int(max(1, min(IDLE_MS, self._next_timer - now_ms())))
+    async def _follow_rulebook(self) -> None:
+        """Puts the newest rulebook in force, between two batches, once the histories it asks for are filled from the log. Until then
+        the one before decides; a shard that was just taken waits."""
+        wanted = self._rulebooks.current
+        if wanted is self._rulebook:
+            return
+        if self._fill is None or self._fill.rulebook is not wanted:
+            self._fill = Fill(wanted, self._kept.missing(wanted, self._position))
+            if self._fill.missing:
+                log.info(
+                    "filling histories from the log",
+                    shard=self._keys.log,
+                    version=wanted.version,
+                    histories=len(self._fill.missing),
+                )
+        if not await self._fill.advance(self._client, self._keys.log, self._position):
+            await asyncio.sleep(0)
+            return
+        await self._put_in_force(self._fill)
+
+    async def _put_in_force(self, fill: Fill) -> None:
+        persons = sorted(fill.persons)
+        for start in range(0, len(persons), FILLED_AT_ONCE):
+            some = persons[start : start + FILLED_AT_ONCE]
+            await self._prepare(some, [])
+            transaction = Transaction()
+            for person in some:
+                if (state := self._states[person]).clock:  # else forgotten meanwhile
+                    fill.complete(state, self._position)
+                    transaction.states[person] = encode_state(state)
+            await self._write(transaction)
+        if not await self._kept.switch(self._lease.token, fill.rulebook, self._position):
+            raise LeaseLost
+        if fill.missing:
+            log.info(
+                "histories filled",
+                shard=self._keys.log,
+                version=fill.rulebook.version,
+                events=fill.events,
+                people=len(persons),
+            )
+        self._rulebook, self._fill = fill.rulebook, None
+
+    async def _step(self, rulebook: Rulebook) -> None:
+        wait = 1 if self._fill else int(max(1, min(IDLE_MS, self._next_timer - now_ms())))
         found = await self._reader.xread({self._keys.log: self._position}, count=READ_ENTRIES, block=wait)
         entries = _first(found)
         if entries:
-            await self._apply(entries)
+            await self._apply(entries, rulebook)
         if len(entries) < READ_ENTRIES and self._next_timer <= now_ms():
-            await self._fire_timers()
+            await self._fire_timers(rulebook)
         await self._keep_house()
 
-    async def _apply(self, entries: list[tuple[bytes, dict[bytes, bytes]]], careful: bool = False) -> None:
+    async def _apply(
+        self, entries: list[tuple[bytes, dict[bytes, bytes]]], rulebook: Rulebook, careful: bool = False
+    ) -> None:
         """Decides and commits as many of the entries as fit. `careful`: each on a copy of the state, so that an event which
         cannot be decided is put aside and the person is as they were before it."""
         records: list[Logged] = []
@@ -138,7 +191,6 @@ class ShardDecider:
                     self._put_aside(record.raw, record.reason, transaction)
             transaction.position = entry.decode()
             size += len(fields[b"e"])
-        rulebook = self._rulebooks.current
         hashes = [blake2b(f"{record.p}\0{record.message_id}".encode(), digest_size=10).digest() for record in records]
         known = await self._prepare({record.p for record in records}, hashes)
         changed: dict[str, Outcome] = {}
@@ -156,7 +208,7 @@ class ShardDecider:
                 if not careful:
                     for person in {record.p for record in records}:  # half changed, some of them
                         del self._states[person]
-                    await self._apply(entries, careful=True)
+                    await self._apply(entries, rulebook, careful=True)
                     return
                 log.exception("event not decided", person=record.p, message_id=record.message_id)
                 self._put_aside(msgspec.json.encode(record), repr(error), transaction)
@@ -236,6 +288,9 @@ class ShardDecider:
         if self._size >= GENERATION_SIZE or now_ms() - self._since >= GENERATION_MS:
             self._generation, self._since, self._size = self._generation + 1, now_ms(), 0
         transaction.states = {person: encode_state(outcome.state) for person, outcome in changed.items()}
+        await self._write(transaction)
+
+    async def _write(self, transaction: Transaction) -> None:
         try:
             done = await transaction.commit(self._client, self._keys, self._lease.token, self._generation, self._since)
         except BaseException:
@@ -262,7 +317,7 @@ class ShardDecider:
             del self._states[person]
             size -= self._sizes.pop(person, 0)
 
-    async def _fire_timers(self) -> None:
+    async def _fire_timers(self, rulebook: Rulebook) -> None:
         now = now_ms()
         due = await self._client.zrangebyscore(self._keys.timers, "-inf", now, start=0, num=TIMERS_AT_ONCE)
         if due:
@@ -272,7 +327,7 @@ class ShardDecider:
             changed: dict[str, Outcome] = {}
             for person in persons:
                 try:
-                    outcome = decide(_copy(self._states[person]), None, now, self._rulebooks.current)
+                    outcome = decide(_copy(self._states[person]), None, now, rulebook)
                 except Exception as error:  # as in _apply; the person's next event tries again
                     log.exception("timer not decided", person=person)
                     self._put_aside(msgspec.json.encode({"timer": person}), repr(error), transaction)
@@ -296,7 +351,7 @@ class ShardDecider:
     async def _trim(self) -> None:
         """Drops what is older than the retention, never what is not yet applied."""
         oldest = f"{max(0, now_ms() - self._retention_ms)}-0"
-        if _order(self._position) > _order(oldest):
+        if order(self._position) > order(oldest):
             await self._client.xtrim(self._keys.log, minid=oldest, approximate=True)
 
 
@@ -312,11 +367,6 @@ def _brief(properties: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(v, dict | list)
     )
     return dict(islice(((key[:BRIEF_TEXT], value) for key, value in plain), BRIEF_FIELDS))
-
-
-def _order(entry: str) -> tuple[int, int]:
-    ms, _, sequence = entry.partition("-")
-    return int(ms), int(sequence or 0)
 
 
 def _first(found: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
