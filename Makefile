@@ -32,7 +32,7 @@ lint: dev  ## style, formatting, types
 bench: dev  ## the table of numbers, as ratios within one run; also as JSON
 	$(BIN)/python -m loadtests.bench
 
-load: dev  ## locust, headless and bounded, against ENGAGE_URL
+load: dev  ## locust, headless and bounded, against a product of its own or ENGAGE_URL
 	$(BIN)/python -m loadtests.load
 
 chaos: dev  ## the fault tests alone: real processes killed in the middle of traffic

@@ -56,7 +56,15 @@ class Access:
                 origin = request.headers.get("origin")
                 check_origin(project, origin.encode("latin-1") if origin else None)
                 return project
-        raise Unauthorized("a valid write key: Basic auth user name, `writeKey` in the body, or in the query")
+        secret = any(key == project.secret_key for key in tried for project in self.projects)
+        raise Unauthorized(
+            "a valid write key: Basic auth user name, `writeKey` in the body, or in the query",
+            "a secret key" if secret else None,
+            field="writeKey",
+            hint="a secret key belongs on servers only: take it out of the page, and use the write key"
+            if secret
+            else None,
+        )
 
     def secret(self, request: Request) -> Project:
         """By secret key: Basic auth user name or Bearer token; compared in constant time."""

@@ -66,6 +66,17 @@ def load_folder(folder: Path, last_good: Definitions | None = None, known: dict[
     return found.settle()
 
 
+def folder_problem(folder: Path) -> str | None:
+    """Why a folder holds no definitions, and which was meant; None where it holds some."""
+    names = (*FOLDERS.values(), ARTICLES)
+    if not folder.is_dir():
+        return "it is not there yet"
+    if any((folder / name).is_dir() for name in names):
+        return None
+    guess = f"; did you mean {folder.resolve().parent}?" if folder.resolve().name in names else ""
+    return f"it holds none of {', '.join(f'{name}/' for name in names)}{guess}"
+
+
 class _Reader:
     def __init__(self, folder: Path, last_good: dict[Key, Any], known: dict[str, Parsed]) -> None:
         self.folder = folder

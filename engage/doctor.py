@@ -15,6 +15,7 @@ from engage import valkey
 from engage.bootstrap import find_browser
 from engage.checking import check_paths
 from engage.database import open_database
+from engage.definitions import folder_problem
 from engage.errors import EngageError
 from engage.sdk import BUILT, LOADER
 from engage.settings import Settings, unknown_variables
@@ -167,6 +168,9 @@ def _snippet(settings: Settings) -> Iterator[Finding]:
 def _rules(settings: Settings) -> Iterator[Finding]:
     if settings.rules_dir is None:
         yield Finding("note", "rules", "no folder given", "set ENGAGE_RULES_DIR or use --rules; examples/ has some")
+        return
+    if (problem := folder_problem(settings.rules_dir)) is not None:
+        yield Finding("bad", "rules", f"{settings.rules_dir}: {problem}", "give a folder with rules/, messages/ …")
         return
     try:
         checked = check_paths([settings.rules_dir])

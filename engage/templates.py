@@ -15,7 +15,9 @@ from liquid.exceptions import LiquidError
 from liquid.stringify import to_liquid_string
 
 from rules import Message, Problem
+from rules.problems import nearest
 from rules.source import read_document
+from rules.variables import variable_problem
 
 MARKDOWN_FIELDS: Final = frozenset({"text", "body"})
 LITERAL_FIELDS: Final = frozenset({"url", "article", "target", "selector", "path", "navigate", "placement", "image"})
@@ -80,9 +82,17 @@ def template_problems(message: Message, text: bytes, file: str) -> list[Problem]
     _, report = read_document(text, file)
     for path, field, source in _texts(message.content, ("content",), "text"):
         try:
-            template(source, field in MARKDOWN_FIELDS)
+            found = template(source, field in MARKDOWN_FIELDS)
         except LiquidError as error:
             report.add(path, f"Expected a Liquid template, got {source[:60]!r}: {str(error).splitlines()[0]}")
+            continue
+        analysis = found.analyze()
+        for name in analysis.filters:
+            if name not in found.env.filters:
+                report.add(path, f"Unknown filter `{name[:60]}`{nearest(name, found.env.filters)}")
+        for name in (str(".".join(map(str, one.segments))) for all_ in analysis.globals.values() for one in all_):
+            if problem := variable_problem(name):
+                report.add(path, problem)
     return report.problems
 
 

@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 
 from engage import valkey
 from engage.database import open_database
+from engage.definitions import folder_problem
 from engage.errors import ConfigurationError
 from engage.logs import get_logger
 from engage.projects import FIRST, Project, load_projects
@@ -198,7 +199,10 @@ def _local(host: str) -> str:
 def _greeting(settings: Settings, project: Project) -> str:
     host = _local(settings.host)
     url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
-    rules = f"{settings.rules_dir} (watched)" if settings.rules_dir else "none: give a folder with --rules"
+    rules = "none: give a folder with --rules"
+    if settings.rules_dir is not None:
+        problem = folder_problem(settings.rules_dir)
+        rules = f"{settings.rules_dir} (watched{f', but {problem}' if problem else ''})"
     return f"""
 Engage is ready at {url}
 

@@ -90,6 +90,7 @@ class Watcher:
             return  # taken away as a whole while it was read: no reason to take everything off people's screens
         self._report(loaded)
         version = await self._publish(loaded.definitions)
+        self._warn_of_removed(loaded.definitions)
         self._last_good = loaded.definitions
         self._say(version, loaded.definitions)
 
@@ -100,12 +101,22 @@ class Watcher:
             log.info("definitions live", version=version, **counts)
         self._version = version
 
+    def _warn_of_removed(self, found: Definitions) -> None:
+        """A file that is gone takes its document off: said, for it may be a slip."""
+        gone = sorted(_names(self._last_good) - _names(found))
+        if gone:
+            log.warning("documents no longer live", removed=len(gone), names=gone[:20])
+
     def _report(self, loaded: Loaded) -> None:
         """Says what is new among the problems, and what was mended."""
         problems = set(loaded.problems)
         for problem in loaded.problems:
             if problem not in self._reported:
-                (log.error if problem.severity == "error" else log.warning)(str(problem))
+                place = {"file": problem.file, "line": problem.line, "column": problem.column, "path": problem.path}
+                if problem.severity == "error":
+                    log.error(str(problem), **place, live="the last good version, if there is one")
+                else:
+                    log.warning(str(problem), **place)
         files = {problem.file for problem in problems}
         for file in sorted({problem.file for problem in self._reported} - files):
             log.info("mended", file=file)
@@ -118,6 +129,10 @@ class Watcher:
         self.settled.set()
         while not self._folder.is_dir():
             await asyncio.sleep(RETRY_SECONDS)
+
+
+def _names(found: Definitions) -> set[str]:
+    return {f"{name}/{one.id}" for name in (*FOLDERS.values(), ARTICLES) for one in getattr(found, name)}
 
 
 def _is_document(change: Change, path: str) -> bool:

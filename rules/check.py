@@ -123,7 +123,11 @@ class _Cross:
             seen.add(identifier)
 
     def exists(self, kind: str, identifier: str, path: Path, wanted: str, name: str, known: set[str]) -> None:
-        if name not in known:
+        if name in known:
+            return
+        if (wanted, name) in self.files:
+            self.add(kind, identifier, path, f"The {wanted} `{name}` cannot be used: see the problems of its own file")
+        else:
             self.add(kind, identifier, path, f"The {wanted} `{name}` does not exist{nearest(name, known)}")
 
     def named(self, kind: str, identifier: str, logic: Any, path: Path, known: Mapping[str, set[str]]) -> None:

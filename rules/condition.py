@@ -4,6 +4,7 @@ The walk rewrites the condition into plain JSONLogic. Positions are kept (an ope
 place), so that what the engine says of the rewritten condition points into the author's text.
 """
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -63,8 +64,8 @@ def merge_trackers(known: dict[str, Tracker], more: dict[str, Tracker]) -> None:
 
 
 def references(logic: Any, path: Path) -> Iterator[tuple[Path, str, str]]:
-    """(path, `message` or `segment`, id) of every document that a condition names. Does not recurse."""
-    waiting = [(logic, path)]
+    """(path, `message` or `segment`, id) of every document that a condition names; nothing of one that is refused for its size."""
+    waiting = [(logic, path)] if dialect.bounded(logic) else []
     while waiting:
         item, here = waiting.pop()
         if isinstance(item, list):
@@ -96,6 +97,7 @@ class _Walk:
         # The segments whose conditions the walk is in; how many values of segments were put in so far.
         self.inside: tuple[str, ...] = (*outer.inside, segment) if outer else ()
         self.expanded: list[int] = outer.expanded if outer else [0]
+        self.silent: dict[str, Path] = {}  # answers that, null, would pass a comparison → where
         self.found: Condition = outer.found if outer else Condition(None, {}, {})
 
     def run(self, logic: Any, scope: _Scope) -> Condition | None:
@@ -103,7 +105,12 @@ class _Walk:
         if not dialect.bounded(logic):
             self.report.add(self.path, f"Expected a condition of at most {MAX_DEPTH} levels and {MAX_NODES:,} values")
             return None
+        if scope.truth and isinstance(logic, str | int | float | list) and not isinstance(logic, bool):
+            message = 'Expected a condition: an object with one operator, such as {"==": [{"var": "page.path"}, "/"]}'
+            self.report.add(self.path, f"{message}, got {kind_of(logic)}")
+            return None
         self.found.logic = self.node(logic, self.path, scope)
+        self.warn_of_silence()
         if len(self.report.problems) == before and not dialect.bounded(self.found.logic):
             message = f"With its segments the condition has more than {MAX_DEPTH} levels or {MAX_NODES:,} values"
             self.report.add(self.path, message)
@@ -145,6 +152,8 @@ class _Walk:
             return None
         if not isinstance(arguments, list):
             return {name: self.argument(name, arguments, 0, 1, inner, scope)}
+        if name == "in" and len(arguments) == 2 and isinstance(arguments[1], list):
+            self.constants([arguments[0], *arguments[1]], inner)
         count = len(arguments)
         if name in COMPARISONS:
             return {name: self.comparison(arguments, inner, scope)}
@@ -164,15 +173,39 @@ class _Walk:
         """Arguments of a comparison; what counts among numbers is bounded by the greatest of them."""
         inner = scope.within(truth=False)
         keep = _bound(arguments)
+        self.constants(arguments, path)
         result = []
         for index, value in enumerate(arguments):
             here = (*path, index)
             if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in TEMPORAL:
                 ((name, asked),) = value.items()
-                result.append(self.temporal(name, asked, (*here, name), inner, keep))
+                answer = self.temporal(name, asked, (*here, name), inner, keep)
+                result.append(answer)
+                if name == "seconds_since" and answer and _holds_for_null(path[-1], index):
+                    self.silent[answer["var"]] = here
             else:
                 result.append(self.node(value, here, inner))
         return result
+
+    def constants(self, arguments: list[Any], path: Path) -> None:
+        """A comparison that reads nothing is the same for everybody, always."""
+        if any(isinstance(value, dict) for value in arguments) or len(arguments) < 2:
+            return
+        names = [value for value in arguments if isinstance(value, str) and "." in value]
+        known = next((value for value in names if variable_problem(value) is None), None)
+        hint = f'; to read it, write {{"var": "{known}"}}' if known else ""
+        self.report.add(path[:-1], f"This compares constants: it is the same for everybody{hint}", "warning")
+
+    def warn_of_silence(self) -> None:
+        """`seconds_since` of what never happened is null, which counts as 0 in an order."""
+        asked = {slot.tracker for slot in self.found.slots.values() if slot.question in ("did", "count")}
+        for variable, path in self.silent.items():
+            slot = self.found.slots[variable.removeprefix(f"{SLOTS}.")]
+            if slot.tracker not in asked:
+                names = self.found.trackers[slot.tracker].names
+                did = json.dumps({"did": [names[0] if len(names) == 1 else names]}, ensure_ascii=False)
+                message = f"This holds also for who never did it: null counts as 0. Add {did} beside it"
+                self.report.add(path, message, "warning")
 
     def reader(self, name: str, arguments: Any, path: Path, scope: _Scope) -> None:
         """Checks the names of variables where they are known: not computed, and not those of an item."""
@@ -236,6 +269,11 @@ class _Walk:
         for problem in inner.report.problems:
             self.report.add(path, f"In the segment `{name}`: {problem.message}")
         return logic if scope.truth else {"!!": [logic]}
+
+
+def _holds_for_null(operator: str | int, index: int) -> bool:
+    """Whether a comparison with a number may hold because null counts as 0."""
+    return operator in (("<", "<=") if index == 0 else (">", ">="))
 
 
 def _is_truth(name: str, index: int, count: int, outer: bool) -> bool:

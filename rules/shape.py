@@ -9,6 +9,11 @@ from rules.problems import Path, Report, kind_of, nearest
 
 S = TypeVar("S", bound=msgspec.Struct)
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$(?P<where>.*?)`)?$", re.DOTALL)
+# What msgspec calls a type, in words an author knows.
+_WORDS = {"str": "a text", "int": "a whole number", "float": "a number", "bool": "true or false", "null": "null"} | {
+    "object": "an object", "array": "an array"
+}  # fmt: skip
+_PLAIN = re.compile(rf"`((?:{'|'.join(_WORDS)})(?: \| (?:{'|'.join(_WORDS)}))*)`")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 
 
@@ -105,8 +110,9 @@ def _add(error: msgspec.ValidationError, value: Any, path: Path, report: Report)
         if key == "" and not index.isdigit():
             break  # `[...]`: msgspec does not say which key
         steps.append(key or int(index))
-    got = "" if ", got" in match["what"] else f", got {kind_of(_reach(value, steps))}"
-    report.add((*path, *steps), match["what"] + got)
+    what = _PLAIN.sub(lambda found: " or ".join(_WORDS[name] for name in found[1].split(" | ")), match["what"])
+    what = what.partition(", got ")[0].replace(" of length >= 1", " that is not empty")
+    report.add((*path, *steps), f"{what}, got {kind_of(_reach(value, steps))}")
 
 
 def _reach(value: Any, steps: list[str | int]) -> Any:

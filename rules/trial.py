@@ -13,7 +13,7 @@ from rules.cases import event_of, start_of, state_of, unknown_message
 from rules.clauses import Clause, clauses_of, shown
 from rules.data import Cause
 from rules.decide import decide
-from rules.documents import Absence, Case, CaseEvent, Definitions, Rule
+from rules.documents import Absence, Case, CaseEvent, Definitions, Rule, names_of
 from rules.duration import format_duration, parse_duration
 from rules.outcome import Considered, Delivery, Outcome
 from rules.rulebook import Rulebook, compile_rulebook
@@ -99,6 +99,7 @@ class _Run:
         self.start = start_of(case)
         self.state: State = state_of(case.user)
         self.clauses = clauses_of(rule.condition, rulebook.segments)
+        self.triggers = () if isinstance(rule.trigger, Absence) else names_of(rule.trigger)
         self.absence = isinstance(rule.trigger, Absence)  # its condition is asked when its time is over
         self.end = max(parse_duration(at) for at in [*(e.at for e in case.events), *(e.at for e in case.expect)])
         self.timeline: list[Moment] = []
@@ -123,6 +124,10 @@ class _Run:
         self.fire(self.start + self.end)
         while self.waits() and (due := next_due(self.state)) is not None:
             self.fire(due)
+        wakes = names_of(self.rule.trigger.after) if isinstance(self.rule.trigger, Absence) else self.triggers
+        if not any(one.rule == self.rule.id for one in self.timeline):
+            text = f"never woken: no event of this test is {' or '.join(f'`{name}`' for name in wakes)}"
+            self.timeline.append(Moment(self.end, "considered", text, self.rule.id))
         return ""
 
     def fire(self, until: int) -> None:
@@ -157,6 +162,10 @@ class _Run:
                 self.add(clock, "withdraw", delivery)
 
     def considered(self, found: list[Considered], outcome: Outcome, cause: Cause | None) -> None:
+        event = cause.event if cause is not None else None
+        if event is not None and event.name in self.triggers and not any(one.rule_id == self.rule.id for one in found):
+            # The index spared it the evaluation; who reads this wants to know why.
+            found = [*found, Considered(self.rule.id, "not_matched", "", outcome.state.clock)]
         deliveries = {(one.rule_id, one.decided_at): one for one in outcome.deliveries}
         for one in found:
             text = one.outcome + (f": {one.detail}" if one.detail else "")

@@ -5,18 +5,23 @@ import sys
 from engage.logs import configure_logging
 from engage.projects import load_projects
 from engage.settings import load_settings
+from engage.store import STORE_ERRORS
 from worker.processes import decide, work
 
 
 def main() -> None:
     settings = load_settings()
     configure_logging(settings)
-    if sys.argv[1:] == ["decide"]:
-        decide(settings, [project.id for project in load_projects(settings)])
-    elif sys.argv[1:] == ["work"]:
-        work(settings)
-    else:
-        sys.exit("usage: python -m worker decide|work")
+    try:
+        if sys.argv[1:] == ["decide"]:
+            decide(settings, [project.id for project in load_projects(settings)])
+        elif sys.argv[1:] == ["work"]:
+            work(settings)
+        else:
+            sys.exit("usage: python -m worker decide|work")
+    except STORE_ERRORS as error:
+        hint = "start `engage up`, or set ENGAGE_REDIS_URL and ENGAGE_QUEUE_URL, or --data"
+        sys.exit(f"engage: Expected a store that answers, got {error}\n  → {hint}")
 
 
 if __name__ == "__main__":

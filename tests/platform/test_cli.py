@@ -181,6 +181,12 @@ class TestDoctor:
         assert "good  log store: Valkey " in done.stdout
         assert "RQ's writes slow the log down" in done.stdout
 
+    def test_the_inner_folder_is_told_from_the_right_one(self, engage, write_documents):
+        folder = write_documents(GOOD)
+        done = engage("doctor", "--rules", folder / "rules")
+        assert done.returncode == 1
+        assert f"it holds none of rules/, messages/, segments/, articles/; did you mean {folder}?" in done.stdout
+
     def test_a_store_that_may_forget_is_bad(self, engage, service):
         queue = load_settings({"ENGAGE_DATA_DIR": str(service().data_dir)}).queue_url
         done = engage("doctor", ENGAGE_REDIS_URL=queue)
@@ -215,3 +221,12 @@ def test_more_of_a_kind_run_beside_it_and_end_when_told(service, command):
     more.terminate()
     more.communicate(timeout=30)
     assert more.returncode in (0, -15)
+
+
+@pytest.mark.parametrize("command", ["work"])
+def test_a_worker_without_a_store_says_what_to_do(engage, command):
+    done = engage(command, "--data", "nowhere")
+    assert done.returncode == 1
+    assert "engage: Expected a store that answers, got " in done.stderr
+    assert "start `engage up`, or set ENGAGE_REDIS_URL and ENGAGE_QUEUE_URL, or --data" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -87,6 +87,34 @@ class TestLoading:
         assert (problem.line, problem.path) == (4, "$.message")
         assert "did you mean `greeting`?" in problem.message
 
+    def test_a_rule_whose_message_is_broken_is_sent_to_that_file(self, folder):
+        (folder / "messages" / "greeting.json").write_text('{"id": "greeting", "kind": "baner", "content": {"en": {}}}')
+        loaded = load_folder(folder)
+        assert broken(loaded) == [("greeting.json", "$.kind"), ("hello.json", "$.message")]
+        assert loaded.errors[1].message == "The message `greeting` cannot be used: see the problems of its own file"
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("Hi {{ user.id | defualt: 1 }}", "Unknown filter `defualt`; did you mean `default`?"),
+            ("Hi {{ first_name }}", "Unknown variable `first_name`; expected one of event, page, user"),
+            ("Hi {{ user.trait.name }}", "Unknown variable `user.trait.name`; did you mean `traits`?"),
+            ("{% if usr.id %}Hi{% endif %}", "Unknown variable `usr.id`; did you mean `user`?"),
+        ],
+    )
+    def test_a_text_that_cannot_be_rendered_as_meant_is_refused(self, folder, text, said):
+        message = {"id": "greeting", "kind": "banner", "content": {"en": {"text": text}}}
+        (folder / "messages" / "greeting.json").write_text(json.dumps(message))
+        [problem, _] = load_folder(folder).errors
+        assert problem.path == "$.content.en.text"
+        assert said in problem.message
+
+    def test_names_that_a_text_makes_itself_are_its_own(self, folder):
+        text = "{% assign plan = user.traits.plan %}{{ plan }}{% for x in event.properties.list %}{{ x.y }}{{ forloop.index }}{% endfor %}"
+        message = {"id": "greeting", "kind": "banner", "content": {"en": {"text": text}}}
+        (folder / "messages" / "greeting.json").write_text(json.dumps(message))
+        assert load_folder(folder).errors == []
+
     def test_a_change_that_breaks_another_document_keeps_the_last_good_rule(self, folder):
         good = load_folder(folder).definitions
         (folder / "rules" / "hello.json").write_text(json.dumps({**RULE, "message": "nothing", "priority": 9}))
@@ -226,7 +254,20 @@ class TestWatching:
         said = watching(folder, scenario)
         [report] = [one["event"] for one in said if one["log_level"] == "error"]
         assert report.startswith(f"{folder}/rules/hello.json:2:")
+        [error] = [one for one in said if one["log_level"] == "error"]
+        assert (error["file"], error["line"]) == (f"{folder}/rules/hello.json", 2)
+        assert error["live"] == "the last good version, if there is one"
         assert [one["file"] for one in said if one["event"] == "mended"] == [f"{folder}/rules/hello.json"]
+
+    def test_documents_that_go_with_their_files_are_named(self, folder):
+        async def scenario(live):
+            await live.wait(lambda found: priority(found) == 1)
+            (folder / "segments" / "payers.json").unlink()
+            await live.wait(lambda found: not found.segments)
+
+        said = watching(folder, scenario)
+        [warning] = [one for one in said if one["event"] == "documents no longer live"]
+        assert (warning["log_level"], warning["removed"], warning["names"]) == ("warning", 1, ["segments/payers"])
 
     def test_what_was_live_before_the_restart_stands_in_for_a_file_broken_since(self, folder):
         good = load_folder(folder).definitions

@@ -102,6 +102,15 @@ def test_it_ends_all_it_started(service, number):
     assert "bye bye" in (one.data_dir / "valkey-log" / "valkey.log").read_text()
 
 
+def test_a_folder_without_definitions_is_named_with_the_right_one(service, write_documents):
+    folder = write_documents({"rules/r.json": {"id": "r"}})
+    assert (
+        f"(watched, but it holds none of rules/, messages/, segments/, articles/; did you mean {folder}?)"
+        in service(rules=folder / "rules").greeting
+    )
+    assert "(watched, but it is not there yet)" in service(rules=folder / "later").greeting
+
+
 def test_asked_twice_it_ends_at_once(service):
     one = service()
     os.kill(one.pids["serve"], signal.SIGSTOP)  # it will not end when asked

@@ -27,20 +27,24 @@ def _failed(trial: Trial) -> tuple[list[str], list[str]]:
 
 
 FAULTS: list[tuple[Any, str, str]] = [
-    ({"name": ""}, "$.tests[0].name", "Expected `str` of length >= 1"),
+    ({"name": ""}, "$.tests[0].name", "Expected a text that is not empty"),
     ({"evnets": []}, "$.tests[0].evnets", "Unknown field `evnets`; did you mean `events`?"),
     ({"events": []}, "$.tests[0].events", "Expected at least one event, got none"),
     ({"events": [{"at": "soon", "page": "/"}]}, "$.tests[0].events[0].at", "Expected a duration like"),
     ({"events": [{"at": -1, "page": "/"}]}, "$.tests[0].events[0].at", "Expected a duration like"),
     ({"events": [{"page": "/"}]}, "$.tests[0].events[0]", "Expected the field `at`, which is missing"),
     ({"events": [{"at": 0, "pge": "/"}]}, "$.tests[0].events[0].pge", "did you mean `page`?"),
-    ({"events": [{"at": 0, "properties": 3}]}, "$.tests[0].events[0].properties", "Expected `object`, got `int`"),
+    (
+        {"events": [{"at": 0, "properties": 3}]},
+        "$.tests[0].events[0].properties",
+        "Expected an object, got the number 3",
+    ),
     ({"events": [{"at": 0, "event": "x", "message": "a b"}]}, "$.tests[0].events[0].message", "Expected the id"),
-    ({"user": {"traits": 3}}, "$.tests[0].user.traits", "Expected `object`, got `int`"),
+    ({"user": {"traits": 3}}, "$.tests[0].user.traits", "Expected an object, got the number 3"),
     ({"user": {"trait": {}}}, "$.tests[0].user.trait", "did you mean `traits`?"),
     ({"expect": [{"at": "0s", "delivr": "m"}]}, "$.tests[0].expect[0].delivr", "did you mean `deliver`?"),
     ({"expect": [{"at": "0s", "deliver": "../m"}]}, "$.tests[0].expect[0].deliver", "Expected the id of a message"),
-    ({"expect": {"at": "0s"}}, "$.tests[0].expect", "Expected `array`, got `object`"),
+    ({"expect": {"at": "0s"}}, "$.tests[0].expect", "Expected an array, got an object"),
 ]
 # What JSON Schema is not told.
 FAULTS_BEYOND: list[tuple[Any, str, str]] = [
@@ -253,6 +257,24 @@ def test_an_absence_shows_its_clauses_when_its_time_is_over() -> None:
         ("true", ["event.properties.n = 1"]),
         ("false", ["user.traits.plan = null"]),
     ]
+
+
+def test_an_event_that_the_index_spared_shows_its_clauses_too() -> None:
+    condition = {"==": [{"var": "page.path"}, "/help"]}
+    case = {"events": [{"at": 0, "page": "/help/"}], "expect": [{"at": 0, "deliver": "m"}]}
+    trial = _run(case, trigger="page", condition=condition)
+    assert [(moment.text, [clause.reads for clause in moment.clauses]) for moment in trial.timeline] == [
+        ("page /help/", []),
+        ("not_matched", [['page.path = "/help/"']]),
+    ]
+
+
+def test_a_rule_that_was_never_woken_says_which_events_would_have() -> None:
+    case = {"events": [{"at": 0, "event": "Export Failed"}], "expect": [{"at": 0, "deliver": "m"}]}
+    trial = _run(case, trigger=["Export Faild", "page"])
+    assert trial.timeline[-1].text == "never woken: no event of this test is `Export Faild` or `page`"
+    trial = _run(case, trigger={"after": "Trial", "without": "x", "within": "1d"})
+    assert trial.timeline[-1].text == "never woken: no event of this test is `Trial`"
 
 
 def test_a_test_runs_the_same_every_time() -> None:

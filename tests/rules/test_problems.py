@@ -18,9 +18,9 @@ def _count(options: dict[str, Any]) -> dict[str, Any]:
 
 RULES: list[tuple[dict[str, Any], str, str]] = [
     ({"trigerr": 1}, "$.trigerr", "Unknown field `trigerr`; did you mean `trigger`?"),
-    ({"message": 3}, "$.message", "Expected `str`, got `int`"),
-    ({"priority": 101}, "$.priority", "Expected `int` <= 100, got the number 101"),
-    ({"priority": "high"}, "$.priority", "Expected `int`, got `str`"),
+    ({"message": 3}, "$.message", "Expected a text, got the number 3"),
+    ({"priority": 101}, "$.priority", "Expected a whole number <= 100, got the number 101"),
+    ({"priority": "high"}, "$.priority", "Expected a whole number, got `high`"),
     (
         {"id": "a b"},
         "$.id",
@@ -28,7 +28,7 @@ RULES: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"message": "../m"}, "$.message", "Expected the id of a document, got `../m`"),
     ({"trigger": []}, "$.trigger", "Expected the name of at least one event, got an empty array"),
-    ({"trigger": ["a", 3]}, "$.trigger[1]", "Expected `str`, got `int`"),
+    ({"trigger": ["a", 3]}, "$.trigger[1]", "Expected a text, got the number 3"),
     ({"trigger": {"after": "A", "without": "B"}}, "$.trigger", "Expected the field `within`, which is missing"),
     (
         {"trigger": {"after": "A", "witout": "B", "within": "1d"}},
@@ -53,13 +53,13 @@ RULES: list[tuple[dict[str, Any], str, str]] = [
     ({"delay": "9999d"}, "$.delay", "Expected at most five years, got '9999d'"),
     ({"delay": {"iff": [1, 2]}}, "$.delay.iff", "Unknown operator `iff`; did you mean `if`?"),
     ({"frequency": "sometimes"}, "$.frequency", "Expected `always` or an object, got `sometimes`"),
-    ({"frequency": {"max": 0, "per": "7d"}}, "$.frequency.max", "Expected `int` >= 1, got the number 0"),
+    ({"frequency": {"max": 0, "per": "7d"}}, "$.frequency.max", "Expected a whole number >= 1, got the number 0"),
     (
         {"frequency": {"max": 1, "per": "sesion"}},
         "$.frequency.per",
         'Expected a duration like "20s", "30m", "1h30m", "7d" or milliseconds, got \'sesion\', or `session`, or `lifetime`',
     ),
-    ({"holdout": 1.5}, "$.holdout", "Expected `float` <= 1.0, got the number 1.5"),
+    ({"holdout": 1.5}, "$.holdout", "Expected a number <= 1.0, got the number 1.5"),
     ({"goal": {"event": "X", "within": "0s"}}, "$.goal.within", "Expected a duration longer than nothing"),
     ({"condition": {"a": 1, "b": 2}}, "$.condition", "Expected an object with one operator, got 2 fields: `a`, `b`"),
     ({"condition": {"coutn": ["page"]}}, "$.condition.coutn", "Unknown operator `coutn`; did you mean `count`?"),
@@ -165,6 +165,16 @@ RULES: list[tuple[dict[str, Any], str, str]] = [
         {"condition": {">": [{"days_active": [{"timezone": "../etc/passwd"}]}, 1]}},
         "$.condition.>[0].days_active[0].timezone",
         "Expected an IANA time zone such as `Asia/Tokyo`, got `../etc/passwd`",
+    ),
+    (
+        {"condition": "user.traits.plan == 1"},
+        "$.condition",
+        'Expected a condition: an object with one operator, such as {"==": [{"var": "page.path"}, "/"]}, got `user.traits.plan == 1`',
+    ),
+    (
+        {"condition": [{"==": [1, 2]}]},
+        "$.condition",
+        'Expected a condition: an object with one operator, such as {"==": [{"var": "page.path"}, "/"]}, got an array',
     ),
     ({"condition": {"==": [1]}}, "$.condition", "`==` takes at least 2 arguments, not 1"),
     (
@@ -288,8 +298,8 @@ MESSAGES: list[tuple[dict[str, Any], str, str]] = [
         "$.kind",
         "Expected `tour`, `chat`, `article`, `banner`, `modal`, `tooltip`, `checklist`, `survey`, got `tuor`; did you mean `tour`?",
     ),
-    ({"content": {}}, "$.content", "Expected `object` of length >= 1"),
-    ({"content": {"en": "hi"}}, "$.content.en", "Expected `object`, got `str`"),
+    ({"content": {}}, "$.content", "Expected an object that is not empty"),
+    ({"content": {"en": "hi"}}, "$.content.en", "Expected an object, got `hi`"),
     ({"content": {"english!": {}}}, "$.content.english!", "Expected a locale like `en` or `pt-BR`, got `english!`"),
     ({"expires": "never"}, "$.expires", "Expected a duration"),
     ({"show_on": {"paths": "/"}}, "$.show_on.paths", "Unknown field `paths`; did you mean `path`?"),
@@ -404,3 +414,46 @@ def test_an_article_has_a_title_and_a_body() -> None:
         parse_article(b"no title", "articles/a.en.md")[3][0].message == "Expected a first `# Heading`: it is the title"
     )
     assert "named `<id>.<locale>.md`" in parse_article(b"# t", "articles/a.md")[3][0].message
+
+
+@pytest.mark.parametrize(
+    ("condition", "path", "said"),
+    [
+        (
+            {"==": ["page.path", "/help"]},
+            "$.condition",
+            'This compares constants: it is the same for everybody; to read it, write {"var": "page.path"}',
+        ),
+        ({"and": [True, {">": [2, 1]}]}, "$.condition.and[1]", "This compares constants: it is the same for everybody"),
+        (
+            {"in": ["user.traits.plan", ["free", "trial"]]},
+            "$.condition",
+            'This compares constants: it is the same for everybody; to read it, write {"var": "user.traits.plan"}',
+        ),
+        (
+            {"<": [{"seconds_since": ["Export Failed"]}, 60]},
+            "$.condition.<[0]",
+            'This holds also for who never did it: null counts as 0. Add {"did": ["Export Failed"]} beside it',
+        ),
+        (
+            {">=": [60, {"seconds_since": [["A", "B"]]}]},
+            "$.condition.>=[1]",
+            'This holds also for who never did it: null counts as 0. Add {"did": [["A", "B"]]} beside it',
+        ),
+    ],
+)
+def test_what_is_probably_a_slip_is_a_warning(condition: Any, path: str, said: str) -> None:
+    (found,) = problems_of("rule", RULE | {"condition": condition})
+    assert (found.severity, found.path.replace("['", ".").replace("']", ""), found.message) == ("warning", path, said)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"and": [{"did": ["A"]}, {"<": [{"seconds_since": ["A"]}, 60]}]},
+        {">": [{"seconds_since": ["A"]}, 60]},
+        {"in": [{"var": "page.path"}, ["/a", "user.id"]]},
+    ],
+)
+def test_what_means_something_is_no_slip(condition: Any) -> None:
+    assert problems_of("rule", RULE | {"condition": condition}) == []

@@ -30,6 +30,7 @@ BEYOND = (
     r"A rule on absence cannot be delayed",
     r"not supported yet; leave it out",
     r"IANA time zone",
+    r"Expected a condition",
     r"got `(javascript|data|vbscript):`",
 )
 
@@ -85,7 +86,7 @@ def test_a_document_that_check_accepts_is_valid(kind: Any, document: Any) -> Non
         {"frequency": {"max": 3, "per": 60_000}},
         {"condition": None},
         {"condition": {}},
-        {"condition": [1, [2.5, "x", False]]},
+        {"condition": {"in": [{"var": "user.id"}, [1, [2.5, "x", False]]]}},
         {"condition": {"did": "A"}},
         {"condition": {"did": [["A", "B"]]}},
         {"condition": {">": [{"count": ["A", {"within": "1d", "where": {"==": [{"var": "page.path"}, "/"]}}]}, 1]}},

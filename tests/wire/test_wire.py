@@ -220,3 +220,15 @@ def test_a_large_flush_becomes_several_entries_in_order():
     asyncio.run(commit())
     assert max(len(payload) for _, payload in written) <= ENTRY_BYTES
     assert [record["i"] for _, payload in written for record in json.loads(payload)] == [r.i for r in records]
+
+
+def test_a_secret_key_in_a_page_is_told_from_a_wrong_key(wire):
+    reply = wire.http.post("/v1/track", json={"event": "x", "userId": "u"}, auth=("nothing", ""))
+    assert (reply.status_code, "hint" in reply.json()["error"]) == (401, False)
+    reply = wire.http.get("/v1/inbox", params={"writeKey": wire.product.secret_key, "userId": "u"})
+    assert reply.status_code == 401
+    assert (
+        reply.json()["error"]["hint"]
+        == "a secret key belongs on servers only: take it out of the page, and use the write key"
+    )
+    assert wire.product.secret_key not in reply.text
