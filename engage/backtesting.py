@@ -4,9 +4,8 @@ What lies before the log's beginning is not known: people's traits and histories
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -14,15 +13,13 @@ from engage import keys
 from engage.definitions import FOLDERS, load_folder, read_document
 from engage.errors import InvalidRequest, NotFound
 from engage.keys import ShardKeys
-from engage.log import Logged, decode_entry, to_event
+from engage.log import newest, read_log, to_event
 from engage.times import iso, now_ms
 from rules import Backtest, Definitions, Problem, Rule, RuleTest, Segment, cross_check, parse
 from rules.condition import references
 from rules.duration import format_duration
 from rules.problems import nearest
 
-_READ: Final = 200  # log entries at a time
-_REMEMBERED: Final = 1_000_000  # messageIds of a shard, twice: as the decider does
 Progress = Callable[[float], None]
 
 
@@ -129,7 +126,7 @@ def backtest(
     """Replays the project's log; `last` is the window before the newest event, ms; `progress` hears the share that is done, and
     stops it by raising. Raises the store's errors, and RulesError for documents that do not compile."""
     logs = [ShardKeys(project, number) for number in range(shards)]
-    until = max((_newest(client, found.log) for found in logs), default=0)
+    until = max((newest(client, found.log) for found in logs), default=0)
     since = until - last
     secret = bytes(client.get(keys.delivery_secret(project)) or b"")
 
@@ -144,37 +141,6 @@ def backtest(
         test.finish_shard(now)
         progress((number + 1) / shards)
     return Backtested(iso(max(0, since)), iso(until), plan.version, test.events, test.people, test.report())
-
-
-def read_log(client: Any, log: str) -> Iterator[tuple[float, Logged]]:
-    """The records of a log in order, each messageId of a person once, with the share of the log that lies behind."""
-    end = _newest(client, log)
-    start = "-"
-    first = None
-    seen: set[bytes] = set()
-    before: set[bytes] = set()
-    while entries := client.xrange(log, start, f"{end}-18446744073709551615", count=_READ):
-        for entry, fields in entries:
-            at = int(entry.partition(b"-")[0])
-            first = at if first is None else first
-            share = (at - first) / max(1, end - first)
-            for record in decode_entry(fields[b"e"]):
-                if not isinstance(record, Logged):
-                    continue
-                hashed = blake2b(f"{record.p}\0{record.message_id}".encode(), digest_size=10).digest()
-                if hashed in seen or hashed in before:
-                    continue
-                seen.add(hashed)
-                yield share, record
-        if len(seen) >= _REMEMBERED:
-            seen, before = set(), seen
-        start = f"({entries[-1][0].decode()}"
-
-
-def _newest(client: Any, log: str) -> int:
-    """When the newest entry of a log was received, ms."""
-    found = client.xrevrange(log, count=1)
-    return int(found[0][0].partition(b"-")[0]) if found else 0
 
 
 def as_document(found: Backtested, every: bool) -> dict[str, Any]:

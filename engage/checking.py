@@ -1,6 +1,7 @@
 """`engage rules check`: every problem of a set of files at once."""
 
 from collections.abc import Iterable
+from math import ceil
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,8 +9,11 @@ import msgspec
 
 from engage.definitions import ARTICLES, FOLDERS, Loaded, load_folder, read_document
 from engage.errors import InvalidRequest
+from engage.keys import ShardKeys
+from engage.log import read_log, to_event
 from engage.templates import template_problems
-from rules import Message, Problem, parse, parse_article
+from rules import Message, Observed, Problem, Rule, doubt, parse, parse_article
+from rules.source import read_document as read_source
 
 _KIND_OF: Final = {name: kind for kind, name in FOLDERS.items()}
 
@@ -46,9 +50,38 @@ def check_paths(paths: Iterable[Path]) -> Checked:
             files[file] = None
             problems |= dict.fromkeys(_problems(file, seen))
     errors = sum(problem.severity == "error" for problem in problems)
-    return Checked(
-        len(files), errors, len(problems) - errors, sorted(problems, key=lambda p: (p.file, p.line, p.column))
-    )
+    return Checked(len(files), errors, len(problems) - errors, sorted(problems, key=_place))
+
+
+def observe(client: Any, project: str, shards: int) -> tuple[Observed, str]:
+    """What the retained log has seen, and how long it is, as `7d`."""
+    observed, first, last = Observed(), 0, 0
+    for number in range(shards):
+        for _, record in read_log(client, ShardKeys(project, number).log):
+            observed.add(to_event(record))
+            first, last = min(first or record.r, record.r), max(last, record.r)
+    hours = max(1, ceil((last - first) / 3_600_000))
+    return observed, f"{hours}h" if hours < 24 else f"{ceil(hours / 24)}d"
+
+
+def check_against(checked: Checked, paths: Iterable[Path], observed: Observed, span: str) -> Checked:
+    """The same with what the rules expect and the log does not show, as warnings."""
+    files = dict.fromkeys(file for path in paths for file in documents_in(path) if file.suffix == ".json")
+    problems = list(checked.problems)
+    for file in files:
+        text = read_document(file)
+        kind: Any = _KIND_OF.get(file.parent.name) or kind_of_text(text)
+        document, _ = parse(kind, text, str(file))
+        if isinstance(document, Rule):
+            report = read_source(text, str(file))[1]
+            doubt(document, observed, span, report)
+            problems += [problem for problem in report.problems if problem not in problems]
+    warnings = len(problems) - checked.errors
+    return Checked(checked.documents, checked.errors, warnings, sorted(problems, key=_place))
+
+
+def _place(problem: Problem) -> tuple[str, int, int]:
+    return problem.file, problem.line, problem.column
 
 
 def documents_in(path: Path) -> list[Path]:

@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from engage import __version__, backtesting, doctor, explaining, up
-from engage.checking import check_paths
+from engage.checking import check_against, check_paths, observe
 from engage.errors import ConfigurationError, EngageError
 from engage.evaluating import evaluate_arguments, evaluate_stream
 from engage.logs import configure_logging
@@ -101,11 +101,21 @@ def doctor_(data: Data = None, port: Port = None, rules: Rules = None) -> None:
 @rules.command("check")
 def check(
     paths: Annotated[list[Path], typer.Argument(help="Files or folders.")],
+    log: Annotated[
+        bool, typer.Option("--log", help="Also against what the log has really seen (needs the store).")
+    ] = False,
     format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    data: Data = None,
 ) -> None:
     """Report every problem of the documents at once; exit status 1 when one is an error."""
     _check_format(format)
     checked = check_paths(paths)
+    if log:
+        settings = _settings(data_dir=data)
+        with _store(settings) as client:
+            observed, span = observe(client, FIRST, settings.shards)
+        typer.echo(f"beside a log of {observed.events:,} events in {span}", err=True)
+        checked = check_against(checked, paths, observed, span)
     if format == "json":
         _print_json(checked)
     else:

@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
@@ -9,6 +11,8 @@ import msgspec
 from engage.wire import Times, event_time
 from rules import Event
 
+_READ: Final = 200  # entries at a time
+_REMEMBERED: Final = 1_000_000  # messageIds of a log, twice: as the decider does
 Id = str | int | float | None
 
 
@@ -127,3 +131,34 @@ def _text(value: Id) -> str | None:
     if value is None or value == "":
         return None
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def read_log(client: Any, log: str) -> Iterator[tuple[float, Logged]]:
+    """The records of a log in order, each messageId of a person once, with the share of the log that lies behind."""
+    end = newest(client, log)
+    start = "-"
+    first = None
+    seen: set[bytes] = set()
+    before: set[bytes] = set()
+    while entries := client.xrange(log, start, f"{end}-18446744073709551615", count=_READ):
+        for entry, fields in entries:
+            at = int(entry.partition(b"-")[0])
+            first = at if first is None else first
+            share = (at - first) / max(1, end - first)
+            for record in decode_entry(fields[b"e"]):
+                if not isinstance(record, Logged):
+                    continue
+                hashed = blake2b(f"{record.p}\0{record.message_id}".encode(), digest_size=10).digest()
+                if hashed in seen or hashed in before:
+                    continue
+                seen.add(hashed)
+                yield share, record
+        if len(seen) >= _REMEMBERED:
+            seen, before = set(), seen
+        start = f"({entries[-1][0].decode()}"
+
+
+def newest(client: Any, log: str) -> int:
+    """When the newest entry of a log was received, ms."""
+    found = client.xrevrange(log, count=1)
+    return int(found[0][0].partition(b"-")[0]) if found else 0

@@ -11,6 +11,7 @@ from rules.evaluate import evaluate, read_pair, read_value
 from rules.event import Event
 from rules.explain import LANGUAGES, Explanation, Language, explain
 from rules.ids import delivery_id, delivery_shard_hash, hash16
+from rules.observed import Observed, doubt
 from rules.outcome import Considered, Delivery, Outcome
 from rules.problems import Problem
 from rules.rulebook import Rulebook, compile_rulebook
@@ -33,6 +34,7 @@ __all__ = [
     "Explanation",
     "Language",
     "Message",
+    "Observed",
     "Outcome",
     "Problem",
     "Rule",
@@ -51,6 +53,7 @@ __all__ = [
     "delivery_id",
     "delivery_shard_hash",
     "document_schema",
+    "doubt",
     "encode_state",
     "evaluate",
     "explain",

@@ -159,6 +159,20 @@ def test_a_broken_draft_is_reported_with_its_places(backtest, write_documents):
     assert "The message `nobody` does not exist" in backtest(folder / "rules" / "r.json").stderr
 
 
+def test_rules_are_checked_against_what_the_log_has_seen(product, write_documents):
+    rule = RULES["rules/third.json"] | {"trigger": "Pinged", "goal": None}
+    folder = write_documents({"rules/third.json": rule, "messages/hello.json": RULES["messages/hello.json"]})
+    command = [sys.executable, "-m", "engage", "rules", "check", str(folder)]
+    options = {"env": product[0].environment, "capture_output": True, "text": True, "timeout": 60, "check": False}
+    done = subprocess.run(command, **options)
+    assert (done.returncode, done.stdout) == (0, "2 documents, 0 errors, 0 warnings\n")
+    done = subprocess.run([*command, "--log"], **options)
+    assert done.returncode == 0
+    assert "warning: $.trigger: `Pinged` was never seen in the log; did you mean `Ping` (60 in 1h)?" in done.stdout
+    assert "2 documents, 0 errors, 1 warnings" in done.stdout
+    assert "beside a log of 66 events in 1h" in done.stderr
+
+
 def test_without_a_store_it_says_what_to_do(tmp_path, product):
     environment = product[0].environment | {"ENGAGE_DATA_DIR": str(tmp_path / "none")}
     command = [sys.executable, "-m", "engage", "rules", "backtest", "--all"]
