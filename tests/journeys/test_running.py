@@ -55,7 +55,6 @@ def test_a_second_start_knows_people_their_history_and_what_was_shown(visit: Vis
     first.press_ctrl_c()
 
     again = start_demo(again=first)
-    visitor.complaints.clear()  # the browser's own notes on a server that went away
     visitor.demo = again
     visitor.go("/")  # signed in still
     visitor.page.wait_for_url("**/dashboard")
@@ -66,6 +65,8 @@ def test_a_second_start_knows_people_their_history_and_what_was_shown(visit: Vis
     expect(visitor.tour).to_have_count(0)
     visitor.go("/projects")
     expect(visitor.page.get_by_text("Kept for tomorrow")).to_be_visible()
+    # The browser's own notes on a server that was away; they may be told late.
+    visitor.complaints[:] = [words for words in visitor.complaints if "ERR_CONNECTION_REFUSED" not in words]
 
 
 def test_sigterm_ends_everything_too(start_demo: Start) -> None:
