@@ -15,6 +15,7 @@ from rules.duration import parse_duration
 from rules.errors import DurationError
 from rules.limits import MAX_EVENT_NAMES, WITHOUT_TIMESTAMPS
 from rules.problems import Path, Report
+from rules.schedule import LiveSchedule, read_schedule
 from rules.temporal import Tracker, times_of
 
 _ID: Final = re.compile(ID_PATTERN)
@@ -47,6 +48,7 @@ class Analysis(msgspec.Struct):
     absence: AbsenceTrigger | None = None
     delay: int | Condition = 0
     cap: Cap | None = ONCE
+    schedule: LiveSchedule | None = None
 
 
 def check_id(value: str, file: str, report: Report) -> None:
@@ -69,19 +71,19 @@ def analyse(rule: Rule, report: Report, segments: Segments | None = None) -> Ana
     """None with the problems reported. Without `segments`, what a rule says of one is taken on trust."""
     check_reference(rule.message, ("message",), report)
     _check_names(rule, report)
-    _check_later(rule, report)
     check_cases(rule.tests, report)
     found = read_condition(rule.condition, ("condition",), report, segments=segments)
     trackers = dict(found.trackers) if found else {}
     absence = _absence(rule, trackers, report)
     delay = _delay(rule, absence, report, segments)
     cap = _cap(rule.frequency, report)
+    schedule = None if rule.schedule is None else read_schedule(rule.schedule, ("schedule",), report)
     if report.failed or found is None:
         return None
     if isinstance(delay, Condition):
         merge_trackers(trackers, delay.trackers)
     triggers = absence.after if absence else names_of(rule.trigger)  # type: ignore[arg-type]
-    return Analysis(rule, triggers, found, trackers, absence, delay, cap)
+    return Analysis(rule, triggers, found, trackers, absence, delay, cap, schedule)
 
 
 def duration_at(value: Any, path: Path, report: Report, least: int = 0) -> int:
@@ -109,12 +111,6 @@ def _check_names(rule: Rule, report: Report) -> None:
             report.add(path, "Expected the name of at least one event, got an empty array")
         if len(names_of(names)) > MAX_EVENT_NAMES:
             report.add(path, f"Expected at most {MAX_EVENT_NAMES} event names, got {len(names)}")
-
-
-def _check_later(rule: Rule, report: Report) -> None:
-    """What would change who sees what, and is not obeyed yet, is not accepted in silence."""
-    if rule.schedule is not None:
-        report.add(("schedule",), "`schedule` is not supported yet; leave it out, or set `enabled` by hand")
 
 
 def _absence(rule: Rule, trackers: dict[str, Tracker], report: Report) -> AbsenceTrigger | None:

@@ -21,7 +21,7 @@ INTERACTIONS: Final = frozenset(
         "Survey Answered",
     )
 )
-MAX_LOCALE: Final = 64
+MAX_LOCALE: Final = 64  # characters, of a time zone too
 
 
 class Note(NamedTuple):
@@ -40,6 +40,9 @@ def apply_event(state: State, event: Event, moment: int, rulebook: Rulebook) -> 
     elif event.type == "group":
         _join(state, event)
     _locale(state, event)
+    timezone = event.context.get("timezone")
+    if isinstance(timezone, str) and 0 < len(timezone) <= MAX_LOCALE and timezone.isascii():
+        state.timezone = timezone
     _session(state.session, event)
     if event.name in INTERACTIONS:
         _interaction(state, event, moment)

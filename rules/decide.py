@@ -136,9 +136,7 @@ class _Decision:
 
     def matched(self, rule: LiveRule, event: Event, moment: int, data: "_Data") -> None:
         """The condition holds at the trigger: now, later, or not again."""
-        reason = capped(self.state, rule.id, rule.cap, moment)
-        if reason is not None:
-            self.say(rule.id, "capped", moment, reason)
+        if self.suppressed(rule, moment):
             return
         cause = data.cause
         try:
@@ -155,12 +153,20 @@ class _Decision:
             self.state.timers[rule.id] = timer
             self.say(rule.id, "delayed", moment, format_duration(delay))
 
+    def suppressed(self, rule: LiveRule, at: int) -> bool:
+        """Whether its schedule or its frequency forbids a match; said."""
+        if rule.schedule is not None and not rule.schedule.allows(at, self.state.timezone):
+            self.say(rule.id, "outside_schedule", at)
+            return True
+        reason = capped(self.state, rule.id, rule.cap, at)
+        if reason is not None:
+            self.say(rule.id, "capped", at, reason)
+        return reason is not None
+
     def deliver(self, rule: LiveRule, cause: Cause, at: int) -> None:
         """The last gate, and the delivery."""
         state, message = self.state, rule.message
-        reason = capped(state, rule.id, rule.cap, at)
-        if reason is not None:
-            self.say(rule.id, "capped", at, reason)
+        if self.suppressed(rule, at):
             return
         if rule.holdout and draw("holdout", rule.id, state.person) < rule.holdout:
             self.say(rule.id, "holdout", at)

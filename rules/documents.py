@@ -41,6 +41,8 @@ SomeEvents = (
 )
 Kind = Literal["tour", "chat", "article", "banner", "modal", "tooltip", "checklist", "survey"]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+CalendarDay = Annotated[str, Meta(extra_json_schema={"pattern": r"^\d{4}-\d\d-\d\d$"})]
+Clock = Annotated[str, Meta(extra_json_schema={"pattern": r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$"})]
 Label = Annotated[str, Meta(max_length=200)]
 
 
@@ -81,15 +83,21 @@ class Goal(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Schedule(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """When the rule may act. Not supported yet: a rule that has one is refused."""
+    """When the rule may act, by the clock on the wall in the time zone. What matches outside of it is not delivered."""
 
-    start: Annotated[str | None, told("The first day.", "2026-12-01")] = None
-    end: Annotated[str | None, told("The last day.", "2026-12-31")] = None
+    start: Annotated[CalendarDay | None, told("The first day.", "2026-12-01")] = None
+    end: Annotated[CalendarDay | None, told("The last day, included.", "2026-12-31")] = None
     hours: Annotated[
-        Annotated[list[str], Meta(min_length=2, max_length=2)] | None, told("From and until.", ["09:00", "18:00"])
+        Annotated[list[Clock], Meta(min_length=2, max_length=2)] | None,
+        told("From and until (not included); over midnight where the second is earlier.", ["09:00", "18:00"]),
     ] = None
-    days: Annotated[list[Day] | None, told("Days of the week.", ["mon", "tue", "wed", "thu", "fri"])] = None
-    timezone: Annotated[str, told("An IANA time zone.", "Asia/Tokyo")] = "UTC"
+    days: Annotated[
+        Annotated[list[Day], Meta(extra_json_schema={"minItems": 1})] | None,
+        told("Days of the week; of a night, the day it began.", ["mon", "tue", "wed", "thu", "fri"]),
+    ] = None
+    timezone: Annotated[
+        str, told("An IANA time zone, or `user` for the person's own. Left out: UTC.", "Asia/Tokyo", "user")
+    ] = "UTC"
 
 
 class CaseUser(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, frozen=True):
@@ -198,7 +206,8 @@ class Rule(Document, forbid_unknown_fields=True, omit_defaults=True, kw_only=Tru
     ] = 0.0
     goal: Annotated[Goal | None, told("What the rule is for.", {"event": "Plan Purchased", "within": "3d"})] = None
     schedule: Annotated[
-        Schedule | None, told("When the rule may act. Not supported yet: leave it out.", {"hours": ["09:00", "18:00"]})
+        Schedule | None,
+        told("When the rule may act. Left out: always.", {"hours": ["09:00", "18:00"], "timezone": "Asia/Tokyo"}),
     ] = None
     tests: Annotated[list[Case], told("Examples that prove the rule: `engage rules test`.")] = []
     enabled: Annotated[bool, told("`false` switches it off.", False)] = True

@@ -12,6 +12,7 @@ Result = Literal[
     "waiting",  # an absence timer runs
     "not_matched",
     "capped",  # the frequency cap
+    "outside_schedule",  # matched at a time when the rule may not act
     "holdout",  # matched, and this person is in the arm that sees nothing
     "cancelled",  # a timer, by `cancel_on` or `without`
     "withdrawn",  # a delivery not shown yet, by `cancel_on`

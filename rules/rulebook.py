@@ -17,6 +17,7 @@ from rules.duration import parse_duration
 from rules.errors import RulesError
 from rules.index import Demand, Index, VarPath, clauses, demands
 from rules.problems import Problem, Report
+from rules.schedule import LiveSchedule
 from rules.temporal import Slot, Step, Tracker
 
 _LIQUID: Final = re.compile(r"\{\{(.*?)\}\}|\{%(.*?)%\}", re.DOTALL)
@@ -47,6 +48,7 @@ class LiveRule(msgspec.Struct, frozen=True):
     absence: AbsenceTrigger | None
     holdout: float
     message: LiveMessage
+    schedule: LiveSchedule | None
 
     @property
     def kept(self) -> int:
@@ -182,6 +184,7 @@ class _Compiler:
             absence=found.absence,
             holdout=rule.holdout,
             message=self.message(rule),
+            schedule=found.schedule,
         )
 
     def logic(self, logic: Any) -> tuple[Compiled, int]:

@@ -69,6 +69,7 @@ class State(msgspec.Struct, array_like=True):
     unknown: dict[str, int] = {}  # trackers and rules no longer in the rulebook → since when
     pruned_at: int = 0
     filled: dict[str, str] = {}  # trackers that got what they had missed → up to which position of the log
+    timezone: str | None = None
 
 
 _encode = msgspec.msgpack.Encoder().encode

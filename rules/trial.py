@@ -20,7 +20,9 @@ from rules.rulebook import Rulebook, compile_rulebook
 from rules.state import State
 from rules.timers import next_due
 
-_ASKED: Final = frozenset(("matched", "not_matched", "capped", "delayed", "error"))  # outcomes of a condition
+_ASKED: Final = frozenset(
+    ("matched", "not_matched", "capped", "delayed", "outside_schedule", "error")
+)  # outcomes of a condition
 Do = Literal["deliver", "withdraw"]
 
 

@@ -66,6 +66,13 @@ def test_the_limit_and_what_counts_against_it() -> None:
     assert found.limits.counted == ["2023-11-15T00:00:00.000Z"]
 
 
+def test_a_schedule_that_does_not_allow_the_time() -> None:
+    found = why(rule(trigger="go", schedule={"hours": ["09:00", "18:00"]}), event("go", T))
+    assert found.sentence == (
+        "ann did not get `m` at 2023-11-15 00:00:00 UTC: the conditions held, but the rule's schedule does not allow that time."
+    )
+
+
 def test_a_timer_and_what_ends_it() -> None:
     asked = rule(trigger="go", delay="20s", cancel_on=["stop", "leave"])
     running = why(asked, event("go", T))

@@ -276,9 +276,30 @@ RULES: list[tuple[dict[str, Any], str, str]] = [
         "This needs 1,001 timestamps of every person; at most 1,000 are kept",
     ),
     (
-        {"schedule": {"start": "2026-12-01"}},
-        "$.schedule",
-        "`schedule` is not supported yet; leave it out, or set `enabled` by hand",
+        {"schedule": {"start": "1.12.2026"}},
+        "$.schedule.start",
+        "Expected a day such as 2026-12-01, got `1.12.2026`",
+    ),
+    (
+        {"schedule": {"start": "2026-12-02", "end": "2026-12-01"}},
+        "$.schedule.end",
+        "Expected a day from 2026-12-02 on, got `2026-12-01`",
+    ),
+    (
+        {"schedule": {"hours": ["9:00", "18:00"]}},
+        "$.schedule.hours[0]",
+        "Expected a time of day such as 09:00, got `9:00`",
+    ),
+    (
+        {"schedule": {"hours": ["09:00", "09:00"]}},
+        "$.schedule.hours",
+        "Expected two different times, got `09:00` twice",
+    ),
+    ({"schedule": {"days": []}}, "$.schedule.days", "Expected at least one day, got an empty array"),
+    (
+        {"schedule": {"timezone": "Asia/Tokio"}},
+        "$.schedule.timezone",
+        "Expected an IANA time zone such as `Asia/Tokyo`, got `Asia/Tokio`; did you mean `Asia/Tokyo`?, or `user` for the person's own",
     ),
 ]
 

@@ -28,7 +28,7 @@ BEYOND = (
     r"compared with a constant|at most 1,000 are kept",
     r"at most five years, got '",
     r"A rule on absence cannot be delayed",
-    r"not supported yet; leave it out",
+    r"Expected (a day from|two different times)",
     r"IANA time zone",
     r"Expected a condition",
     r"got `(javascript|data|vbscript):`",

@@ -115,6 +115,7 @@ const RESULTS = {
   not_matched: () => ["out.not_matched"],
   capped: (detail) => (detail === "1 of 1" ? ["out.capped"] : ["out.capped_of", { detail }]),
   cancelled: (detail) => ["out.cancelled", { why: why(detail) }],
+  outside_schedule: () => ["out.outside_schedule", {}],
   withdrawn: (detail) => ["out.withdrawn", { why: why(detail) }],
   waiting: () => ["out.waiting"],
   holdout: () => ["out.holdout"],
