@@ -24,10 +24,11 @@ SESSION: Final = -2
 
 
 class Cap(msgspec.Struct, frozen=True):
-    """At most `max` deliveries per `per` ms (or SESSION, or LIFETIME)."""
+    """At most `max` deliveries per `per` ms (or SESSION, or LIFETIME); none for `after_dismiss` ms after a dismissal."""
 
     max: int
     per: int
+    after_dismiss: int = 0
 
 
 ONCE: Final = Cap(1, LIFETIME)
@@ -140,10 +141,13 @@ def _cap(frequency: str | Frequency | None, report: Report) -> Cap | None:
         return ONCE
     if not isinstance(frequency, Frequency):
         return None
+    quiet = 0
+    if frequency.after_dismiss is not None:
+        quiet = duration_at(frequency.after_dismiss, ("frequency", "after_dismiss"), report, 1)
     if frequency.per == "lifetime":
-        return Cap(frequency.max, LIFETIME)
+        return Cap(frequency.max, LIFETIME, quiet)
     if frequency.per == "session":
-        return Cap(frequency.max, SESSION)
+        return Cap(frequency.max, SESSION, quiet)
     try:
         per = parse_duration(frequency.per)
     except DurationError as error:
@@ -151,4 +155,4 @@ def _cap(frequency: str | Frequency | None, report: Report) -> Cap | None:
         return ONCE
     if per == 0:
         report.add(("frequency", "per"), "Expected a duration longer than nothing")
-    return Cap(frequency.max, per)
+    return Cap(frequency.max, per, quiet)

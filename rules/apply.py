@@ -109,9 +109,14 @@ def _interaction(state: State, event: Event, moment: int) -> None:
         return
     for records in state.records.values():
         for record in records:
-            if record.delivery_id == wanted and record.shown_at is None:
-                record.shown_at = max(event.timestamp, record.decided_at)
-                return
+            if record.delivery_id != wanted:
+                continue
+            at = max(event.timestamp, record.decided_at)
+            if record.shown_at is None:
+                record.shown_at = at
+            if event.name == "Message Dismissed":
+                record.dismissed_at = max(at, record.dismissed_at or 0)
+            return
 
 
 def notes_of(event: Event, tracking: Index[LiveTracker]) -> list[Note]:

@@ -65,14 +65,17 @@ class Absence(msgspec.Struct, forbid_unknown_fields=True):
     within: Annotated[Duration, told("How long to wait for it.", "3d")]
 
 
-class Frequency(msgspec.Struct, forbid_unknown_fields=True):
-    """At most `max` deliveries `per` window (a duration), `session` or `lifetime`."""
+class Frequency(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """At most `max` deliveries `per` window (a duration), `session` or `lifetime`; none for a while after a dismissal."""
 
     max: Annotated[int, Meta(ge=1, le=MAX_FREQUENCY), told("How many deliveries at most.", 1)]
     per: Annotated[
         Annotated[str, Meta(extra_json_schema={"anyOf": list(_PER)})] | Annotated[int, _MILLISECONDS],
         told("The window: a duration, `session` or `lifetime`.", "7d", "session", "lifetime"),
     ]
+    after_dismiss: Annotated[
+        Duration | None, told("How long to keep quiet after the person dismissed it, whatever else is left.", "30d")
+    ] = None
 
 
 class Goal(msgspec.Struct, forbid_unknown_fields=True):

@@ -34,6 +34,7 @@ _WORDS: Final[dict[str, dict[str, str]]] = {
         "not_matched": "{user} did not get `{message}` at {at}: {held} of {all} conditions held. The first that did not: {clause}",
         "not_begun": "{user} did not get `{message}` at {at}: {detail}.",
         "capped": "{user} did not get `{message}` at {at}: the conditions held, but {used} of {max} {per} were used.",
+        "dismissed": "{user} did not get `{message}` at {at}: the conditions held, but {user} dismissed it: {detail}.",
         "outside_schedule": "{user} did not get `{message}` at {at}: the conditions held, but the rule's schedule does not allow that time.",
         "delayed": "{user} gets `{message}` at {due}, unless {cancel} comes before: the conditions held at {at}.",
         "delayed_once": "Nothing new at {at}: the conditions held, and its delay was running already.",
@@ -61,6 +62,7 @@ _WORDS: Final[dict[str, dict[str, str]]] = {
         "not_matched": "{at} に「{message}」は {user} さんに届きませんでした。{all} 件の条件のうち成り立ったのは {held} 件です。最初に成り立たなかった条件: {clause}",
         "not_begun": "{at} に「{message}」は {user} さんに届きませんでした({detail})。",
         "capped": "{at} に「{message}」は {user} さんに届きませんでした。条件は成り立ちましたが、{per}の上限 {max} 件のうち {used} 件を使っています。",
+        "dismissed": "{at} に条件は成り立ちましたが、{user} さんが閉じたため「{message}」は届きませんでした({detail})。",
         "outside_schedule": "{at} に条件は成り立ちましたが、ルールの予定にない時刻なので「{message}」は {user} さんに届きませんでした。",
         "delayed": "{at} に条件が成り立ちました。その前に {cancel} がなければ、{user} さんには {due} に「{message}」が届きます。",
         "delayed_once": "{at} に条件は成り立ちましたが、すでに待ち時間の途中なので何も変わりません。",
@@ -280,6 +282,8 @@ class _Explainer:
         name: str = one.outcome
         if name == "delayed" and one.detail == "its timer runs already":
             name = "delayed_once"
+        if name == "capped" and one.detail.startswith("dismissed"):
+            name = "dismissed"
         if name == "not_matched" and not clauses:
             name = "not_begun"
         failed = next((clause for clause in clauses if clause.value != "true"), None)

@@ -1,12 +1,13 @@
 """Frequency caps: what counts against a rule's limit, and for how long it is remembered.
 
 A delivery counts while it may still be shown, and from then on by the time it was shown. One that expired or was
-withdrawn unshown is not spent.
+withdrawn unshown is not spent. A dismissal keeps a rule quiet for as long as its `after_dismiss` says.
 """
 
 from rules.analysis import LIFETIME, SESSION, Cap
 from rules.limits import RECORDS_FOR_ALWAYS, SESSION_GAP, SPENT_GRACE
 from rules.state import Record, State
+from rules.variables import iso
 
 
 def capped(state: State, rule_id: str, cap: Cap | None, moment: int) -> str | None:
@@ -14,7 +15,10 @@ def capped(state: State, rule_id: str, cap: Cap | None, moment: int) -> str | No
     if cap is None:
         return None
     used = len(counted(state, rule_id, cap, moment))
-    return f"{used} of {cap.max}" if used >= cap.max else None
+    if used >= cap.max:
+        return f"{used} of {cap.max}"
+    quiet_until = max((_quiet_until(record, cap) for record in state.records.get(rule_id, ())), default=0)
+    return f"dismissed, not again before {iso(quiet_until)}" if quiet_until > moment else None
 
 
 def counted(state: State, rule_id: str, cap: Cap, moment: int) -> list[Record]:
@@ -39,11 +43,18 @@ def remember(state: State, rule_id: str, record: Record, cap: Cap | None, moment
     kept = [
         known
         for known in state.records.get(rule_id, ())
-        if _counts(known, since, moment) or _spent_lately(known, moment)
+        if _counts(known, since, moment)
+        or _spent_lately(known, moment)
+        or (cap is not None and _quiet_until(known, cap) > moment)
     ]
     limit = RECORDS_FOR_ALWAYS if cap is None else cap.max + RECORDS_FOR_ALWAYS
     kept.append(record)
     state.records[rule_id] = kept[-limit:]
+
+
+def _quiet_until(record: Record, cap: Cap) -> int:
+    """Until when a dismissal keeps the rule quiet."""
+    return 0 if record.dismissed_at is None else record.dismissed_at + cap.after_dismiss
 
 
 def _since(state: State, cap: Cap, moment: int) -> int:

@@ -19,6 +19,7 @@ class Record(msgspec.Struct, array_like=True):
     expires_at: int | None = None
     shown_at: int | None = None
     withdrawn: bool = False
+    dismissed_at: int | None = None
 
 
 class Timer(msgspec.Struct, array_like=True):

@@ -66,6 +66,17 @@ def test_the_limit_and_what_counts_against_it() -> None:
     assert found.limits.counted == ["2023-11-15T00:00:00.000Z"]
 
 
+def test_a_dismissal_that_keeps_the_rule_quiet() -> None:
+    asked = rule(trigger="go", frequency={"max": 5, "per": "1d", "after_dismiss": "7d"})
+    made = why(asked, event("go", T)).delivery
+    assert made is not None
+    dismissed = event("Message Dismissed", T + S, properties={"delivery_id": made.delivery_id})
+    found = why(asked, event("go", T), dismissed, event("go", T + 2 * S, message_id="2"))
+    assert found.sentence.endswith(
+        "the conditions held, but ann dismissed it: dismissed, not again before 2023-11-22T00:00:01.000Z."
+    )
+
+
 def test_a_schedule_that_does_not_allow_the_time() -> None:
     found = why(rule(trigger="go", schedule={"hours": ["09:00", "18:00"]}), event("go", T))
     assert found.sentence == (

@@ -143,3 +143,32 @@ def test_a_holdout_is_stable_and_near_its_share() -> None:
         assert first == second
         held += first == "holdout"
     assert 400 < held < 600
+
+
+def test_a_dismissal_keeps_the_rule_quiet() -> None:
+    book = rulebook(rule(trigger="go", frequency={"max": 9, "per": "1d", "after_dismiss": "3d"}))
+    state, made, delivered = new_state(PERSON), [], []
+    for day in range(8):
+        outcome = play(state, book, event("go", D + day * D, message_id=f"{day}"))[-1]
+        made += [one.delivery_id for one in outcome.deliveries]
+        delivered.append((day, [found.detail for found in outcome.considered]))
+        state = outcome.state
+        if day in (1, 5):
+            about = {"delivery_id": made[-1]}
+            state = play(state, book, event("Message Dismissed", D + day * D + 1, properties=about))[-1].state
+        state = decode_state(encode_state(state))
+    quiet = {2: 6, 3: 6, 4: 6, 6: 10, 7: 10}
+    assert delivered == [
+        (day, [f"dismissed, not again before 1970-01-{quiet[day]:02}T00:00:00.001Z"] if day in quiet else [""])
+        for day in range(8)
+    ]
+
+
+def test_a_dismissal_of_another_rules_message_keeps_nobody_quiet() -> None:
+    book = rulebook(
+        rule(trigger="go", frequency={"max": 9, "per": "1d", "after_dismiss": "3d"}), rule(id="other", trigger="x")
+    )
+    outcomes = play(new_state(PERSON), book, event("x", D))
+    about = {"delivery_id": outcomes[0].deliveries[0].delivery_id}
+    last = play(outcomes[-1].state, book, event("Message Dismissed", D + 1, properties=about), event("go", D + 2))[-1]
+    assert [one.rule_id for one in last.deliveries] == ["r"]

@@ -60,6 +60,11 @@ RULES: list[tuple[dict[str, Any], str, str]] = [
         'Expected a duration like "20s", "30m", "1h30m", "7d" or milliseconds, got \'sesion\', or `session`, or `lifetime`',
     ),
     ({"holdout": 1.5}, "$.holdout", "Expected a number <= 1.0, got the number 1.5"),
+    (
+        {"frequency": {"max": 1, "per": "1d", "after_dismiss": "0s"}},
+        "$.frequency.after_dismiss",
+        "Expected a duration longer than nothing",
+    ),
     ({"goal": {"event": "X", "within": "0s"}}, "$.goal.within", "Expected a duration longer than nothing"),
     ({"condition": {"a": 1, "b": 2}}, "$.condition", "Expected an object with one operator, got 2 fields: `a`, `b`"),
     ({"condition": {"coutn": ["page"]}}, "$.condition.coutn", "Unknown operator `coutn`; did you mean `count`?"),
