@@ -1,6 +1,6 @@
 """What an event changes in a person's state, before any rule is asked."""
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from rules.data import Cause, page_data
 from rules.dialect import DataHandle, EvaluationError, handle, is_true
@@ -24,12 +24,9 @@ INTERACTIONS: Final = frozenset(
 MAX_LOCALE: Final = 64  # characters, of a time zone too
 
 
-class Note(NamedTuple):
-    """What one tracker remembers of one event: when, and the value, the day or the steps it can be, where it keeps such."""
-
-    tracker: LiveTracker
-    timestamp: int
-    mark: Any
+# What one tracker remembers of one event: when, and the value, the day or the steps it can be, where it keeps such. A plain tuple,
+# for one is made for each event and tracker.
+Note = tuple[LiveTracker, int, Any]
 
 
 def apply_event(state: State, event: Event, moment: int, rulebook: Rulebook) -> None:
@@ -41,7 +38,12 @@ def apply_event(state: State, event: Event, moment: int, rulebook: Rulebook) -> 
         _join(state, event)
     _locale(state, event)
     timezone = event.context.get("timezone")
-    if isinstance(timezone, str) and 0 < len(timezone) <= MAX_LOCALE and timezone.isascii():
+    if (
+        timezone != state.timezone
+        and isinstance(timezone, str)
+        and 0 < len(timezone) <= MAX_LOCALE
+        and timezone.isascii()
+    ):
         state.timezone = timezone
     _session(state.session, event)
     if event.name in INTERACTIONS:
@@ -127,6 +129,7 @@ def notes_of(event: Event, tracking: Index[LiveTracker]) -> list[Note]:
 
     notes: list[Note] = []
     steps: dict[str, tuple[LiveTracker, int]] = {}
+    timestamp = event.timestamp
     data: DataHandle | None = None
     for tracker in tracking.find(event.name, read):
         if tracker.where is not None:
@@ -142,12 +145,14 @@ def notes_of(event: Event, tracking: Index[LiveTracker]) -> list[Note]:
         elif tracker.of is not None:
             value = walk(Cause(event, event.message_id).root(tracker.of[0]), tracker.of[1:])
             if value is not None:
-                notes.append(Note(tracker, event.timestamp, mark_of(value)))
+                notes.append((tracker, timestamp, mark_of(value)))
         elif tracker.days is not None:
-            notes.append(Note(tracker, event.timestamp, day_of(event.timestamp, tracker.days)))
+            notes.append((tracker, timestamp, day_of(timestamp, tracker.days)))
         else:
-            notes.append(Note(tracker, event.timestamp, None))
-    return notes + [Note(tracker, event.timestamp, can_be) for tracker, can_be in steps.values()]
+            notes.append((tracker, timestamp, None))
+    if steps:
+        notes += [(tracker, timestamp, can_be) for tracker, can_be in steps.values()]
+    return notes
 
 
 def put(tracks: dict[str, Track], written: Note) -> None:

@@ -115,12 +115,13 @@ class Index(Generic[T]):
     def __init__(self, entries: Sequence[tuple[T, Iterable[str], list[Demand]]]) -> None:
         """`entries`: what to find, the event names that concern it (ANY: all), and what it demands (all of it)."""
         spread = _spread(entries)
+        known = {name for _, names, _ in entries for name in names if name != ANY}
         self._shelves: dict[str, _Shelf[T]] = {}
         for item, names, wanted in entries:
             best = max(wanted, key=lambda demand: (spread[demand.path] / len(demand.values), demand.path), default=None)
-            for name in names:
+            for name in (*known, ANY) if ANY in names else names:
                 self._file(self._shelves.setdefault(name, _Shelf()), item, best)
-        self._any = self._shelves.pop(ANY, None)
+        self._unnamed = self._shelves.get(ANY)
 
     @staticmethod
     def _file(shelf: _Shelf[T], item: T, best: Demand | None) -> None:
@@ -133,11 +134,7 @@ class Index(Generic[T]):
 
     def find(self, name: str, read: Read) -> list[T]:
         """Everything an event of this name may concern; `read` gives the data at a path."""
-        found = self._on(self._shelves.get(name), read)
-        return found + self._on(self._any, read) if self._any else found
-
-    @staticmethod
-    def _on(shelf: _Shelf[T] | None, read: Read) -> list[T]:
+        shelf = self._shelves.get(name, self._unnamed)
         if shelf is None:
             return []
         found = shelf.always

@@ -158,7 +158,7 @@ class Fill:
             return
         self._seen.add((record.p, record.message_id))
         for note in notes:
-            lack = self.missing[note.tracker.id]
+            lack = self.missing[note[0].id]
             if lack.longer or not lack.known:
                 put(self._tracks[record.p], note)
             if lack.gap is not None and order(at) > order(lack.gap):
@@ -168,7 +168,7 @@ class Fill:
         """Puts what was found of a person into their state. Done again, it changes nothing."""
         filled = state.filled
         for at, note in self._more.get(state.person, ()):
-            if order(at) > order(filled.get(note.tracker.id, BEGINNING)):
+            if order(at) > order(filled.get(note[0].id, BEGINNING)):
                 put(state.tracks, note)
         for name, read in self._tracks.get(state.person, {}).items():
             track = state.tracks.get(name)
