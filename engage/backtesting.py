@@ -125,22 +125,35 @@ def backtest(
 ) -> Backtested:
     """Replays the project's log; `last` is the window before the newest event, ms; `progress` hears the share that is done, and
     stops it by raising. Raises the store's errors, and RulesError for documents that do not compile."""
+    window, tests = replay(client, project, shards, [plan], last, progress)
+    (test,) = tests
+    return Backtested(*window, plan.version, test.events, test.people, test.report())
+
+
+def replay(
+    client: Any, project: str, shards: int, plans: list[Plan], last: int, progress: Progress = lambda share: None
+) -> tuple[tuple[str, str], list[Backtest]]:
+    """Several plans on one reading of the log; see `backtest`. Returns the window as ISO 8601, and the tests."""
     logs = [ShardKeys(project, number) for number in range(shards)]
     until = max((newest(client, found.log) for found in logs), default=0)
     since = until - last
     secret = bytes(client.get(keys.delivery_secret(project)) or b"")
-
     made = {bytes(key)[-32:] for key in client.scan_iter(f"{{{project}.*}}:delivery:*", count=10_000)}
-    test = Backtest(plan.definitions, plan.tested, since, lambda found: found.encode() in made, secret)
+    tests = [
+        Backtest(plan.definitions, plan.tested, since, lambda found: found.encode() in made, secret) for plan in plans
+    ]
     now = now_ms()
     for number, found in enumerate(logs):
-        test.begin_shard()
+        for test in tests:
+            test.begin_shard()
         for share, record in read_log(client, found.log):
-            test.event(to_event(record), record.r)
+            for test in tests:
+                test.event(to_event(record), record.r)
             progress((number + share) / shards)
-        test.finish_shard(now)
+        for test in tests:
+            test.finish_shard(now)
         progress((number + 1) / shards)
-    return Backtested(iso(max(0, since)), iso(until), plan.version, test.events, test.people, test.report())
+    return (iso(max(0, since)), iso(until)), tests
 
 
 def as_document(found: Backtested, every: bool) -> dict[str, Any]:

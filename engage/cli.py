@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import msgspec
 import typer
 
-from engage import __version__, backtesting, doctor, explaining, up
+from engage import __version__, backtesting, differing, doctor, explaining, up
 from engage.checking import check_against, check_paths, observe
 from engage.errors import ConfigurationError, EngageError
 from engage.evaluating import evaluate_arguments, evaluate_stream
@@ -178,24 +178,44 @@ def backtest_(
     _check_format(format)
     window = _duration(last, "--last")
     settings = _settings(data_dir=data)
-    with (
-        _store(settings) as client,
-        typer.progressbar(length=1_000, label="replaying", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar,
-    ):
-        done = [0]
-
-        def progress(share: float) -> None:
-            step = int(share * 1_000) - done[0]
-            if step > 0:
-                done[0] += step
-                bar.update(step)
-
+    with _store(settings) as client, _progress() as progress:
         plan = backtesting.plan_of(rule, every, live_definitions(client, FIRST))
         found = backtesting.backtest(client, FIRST, settings.shards, plan, window, progress)
     if format == "json":
         _print_json(backtesting.as_document(found, every))
         return
     for line in backtesting.report(found, window):
+        typer.echo(line)
+
+
+@rules.command("diff")
+def diff(
+    old: Annotated[str, typer.Argument(help="A folder of definitions, or `live`.")],
+    new: Annotated[str, typer.Argument(help="A folder of definitions, or `live`.")],
+    impact: Annotated[
+        bool, typer.Option("--impact", help="Also reach, caps and collisions, by a replay of the log.")
+    ] = False,
+    last: Annotated[str, typer.Option("--last", help="How far back: a duration such as 7d or 12h.")] = "7d",
+    data: Data = None,
+) -> None:
+    """Say what two sets of definitions differ in, as Markdown fit for a review comment. Changes nothing.
+
+    `live` and --impact need the store: a running `engage up`, or ENGAGE_REDIS_URL.
+    """
+    window = _duration(last, "--last")
+    if not impact and differing.LIVE not in (old, new):
+        for line in differing.differences(*(differing.definitions_of(name, None) for name in (old, new))):
+            typer.echo(line)
+        return
+    settings = _settings(data_dir=data)
+    with _store(settings) as client:
+        _, live = live_definitions(client, FIRST)
+        before, after = (differing.definitions_of(name, live) for name in (old, new))
+        lines = list(differing.differences(before, after))
+        if impact:
+            with _progress() as progress:
+                lines += ["", *differing.impact(client, FIRST, settings.shards, before, after, window, progress)]
+    for line in lines:
         typer.echo(line)
 
 
@@ -262,6 +282,17 @@ def _store(settings: Settings) -> Iterator[Any]:
     except STORE_ERRORS as error:
         hint = "start `engage up`, or set ENGAGE_REDIS_URL, or --data"
         raise ConfigurationError("a store that answers", str(error), field="ENGAGE_REDIS_URL", hint=hint) from error
+
+
+@contextmanager
+def _progress() -> Iterator[backtesting.Progress]:
+    """A bar on standard error, where a person looks at it; what it gives is told the share that is done."""
+    with typer.progressbar(length=1_000, label="replaying", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+
+        def progress(share: float) -> None:
+            bar.update(max(0, int(share * 1_000) - bar.pos))
+
+        yield progress
 
 
 def _duration(text: str, option: str) -> int:

@@ -13,12 +13,14 @@ import msgspec
 from rules.documents import Definitions, Rule, names_of
 from rules.duration import parse_duration
 from rules.event import Event
+from rules.limits import SESSION_GAP
 from rules.outcome import Delivery, Outcome
 from rules.replay import Replay
 from rules.rulebook import compile_rulebook
 from rules.variables import iso
 
 PEOPLE_SHOWN: Final = 1_000
+INTERRUPTING: Final = frozenset(("tour", "modal", "chat", "survey"))
 
 
 class Day(msgspec.Struct):
@@ -168,6 +170,26 @@ class Backtest:
     def report(self) -> list[RuleTest]:
         self._settle()
         return [told.report(self._lost) for told in self._told.values()]
+
+    def collisions(self) -> dict[tuple[str, str], int]:
+        """Pairs of rules under test → how many people would have got a message of both within a session's length, of kinds that interrupt."""
+        found: Counter[tuple[str, str]] = Counter()
+        by_person: dict[str, list[tuple[int, str]]] = {}
+        for told in self._told.values():
+            if self._with.rules[told.rule.id].message.kind in INTERRUPTING:
+                for person, times in told.times.items():
+                    by_person.setdefault(person, []).extend((at, told.rule.id) for at in times)
+        for messages in by_person.values():
+            messages.sort()
+            pairs = set()
+            for index, (at, rule) in enumerate(messages):
+                for later, other in messages[index + 1 :]:
+                    if later - at >= SESSION_GAP:
+                        break
+                    if other != rule:
+                        pairs.add((min(rule, other), max(rule, other)))
+            found.update(pairs)
+        return dict(sorted(found.items()))
 
     @property
     def people(self) -> int:

@@ -173,6 +173,54 @@ def test_rules_are_checked_against_what_the_log_has_seen(product, write_document
     assert "beside a log of 66 events in 1h" in done.stderr
 
 
+@pytest.fixture
+def diff(product, tmp_path):
+    def run(*arguments):
+        command = [sys.executable, "-m", "engage", "rules", "diff", *map(str, arguments)]
+        environment = product[0].environment | {"NO_COLOR": "1", "COLUMNS": "200"}
+        return subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    return run
+
+
+def test_the_difference_of_two_folders_and_what_it_means_for_people(product, diff, write_documents):
+    third = RULES["rules/third.json"]
+    changed = third | {"frequency": {"max": 1, "per": "lifetime"}}
+    folder = write_documents(
+        {
+            "rules/third.json": changed,
+            "rules/second.json": third
+            | {"id": "second", "message": "chat", "condition": {"==": [{"count": ["Ping"]}, 2]}},
+            "messages/hello.json": RULES["messages/hello.json"],
+            "messages/chat.json": {"id": "chat", "kind": "chat", "content": {"en": {"text": "Hi"}}},
+        }
+    )
+    done = diff("live", folder, "--impact", "--last", "30d")
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    for line in (
+        "### rules/later: removed",
+        "### rules/second: added",
+        "### rules/third: changed",
+        '-  "frequency": "always",',
+        '+    "per": "lifetime"',
+        "| later (removed) | 3 → - | 3 → - | 0 → - |",
+        "| second (new) | - → 10 | - → 10 | - → 0 |",
+        "| third | 10 → 10 | 20 → 10 | 0 → 10 |",
+        "Nobody would have got two messages that interrupt within half an hour.",
+    ):
+        assert line in said, done.stdout
+    alone = diff(product[1], folder)
+    assert (alone.returncode, alone.stdout.splitlines()) == (0, said[: len(alone.stdout.splitlines())])
+    assert diff(folder, folder).stdout == "No differences.\n"
+    assert "Unchanged: later, third." in diff("live", product[1], "--impact").stdout
+    done = diff(folder, "nowhere")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Expected a folder with rules/ and messages/, got nowhere" in done.stderr.replace(", or `live`", "")
+
+
 def test_without_a_store_it_says_what_to_do(tmp_path, product):
     environment = product[0].environment | {"ENGAGE_DATA_DIR": str(tmp_path / "none")}
     command = [sys.executable, "-m", "engage", "rules", "backtest", "--all"]

@@ -124,3 +124,27 @@ def test_people_of_several_shards_are_counted_together() -> None:
         test.finish_shard(T)
     assert (test.report()[0].users, test.people, test.events) == (2, 2, 2)
     assert PERSON == "u:ann"
+
+
+def test_two_messages_that_interrupt_within_half_an_hour_collide() -> None:
+    rules = [
+        rule(id=name, trigger=name, message=kind, frequency="always")
+        for name, kind in (("a", "chat"), ("b", "tour"), ("c", "banner"))
+    ]
+    messages = [
+        message(id="chat", kind="chat"),
+        message(id="tour", kind="tour", content={"en": {"steps": [{"text": "x"}]}}),
+        message(id="banner"),
+    ]
+    test = Backtest(Definitions(rules, messages), ["a", "b", "c"], 0, frozenset().__contains__)
+    story = [
+        ("ann", "a", 0),
+        ("ann", "c", 1),
+        ("ann", "b", 29 * M),
+        ("ann", "a", 30 * M),
+        ("bob", "a", 0),
+        ("bob", "b", 30 * M),
+    ]
+    for number, (name, trigger, after) in enumerate(story):
+        test.event(event(trigger, T + after, person=f"u:{name}", message_id=f"{number}"), T + after)
+    assert test.collisions() == {("a", "b"): 1}
