@@ -63,16 +63,26 @@ def product(start_service, tmp_path_factory):
     return one, folder
 
 
-@pytest.fixture
-def backtest(product, tmp_path):
-    def run(*arguments):
-        command = [sys.executable, "-m", "engage", "rules", "backtest", *map(str, arguments)]
-        environment = product[0].environment | {"NO_COLOR": "1", "COLUMNS": "200"}
-        return subprocess.run(
-            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-        )
+def rules_command(name):
+    """`engage rules <name> …` beside the product, in an empty folder."""
 
-    return run
+    @pytest.fixture
+    def command(product, tmp_path):
+        def run(*arguments):
+            line = [sys.executable, "-m", "engage", "rules", name, *map(str, arguments)]
+            environment = product[0].environment | {"NO_COLOR": "1", "COLUMNS": "200"}
+            return subprocess.run(
+                line, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+            )
+
+        return run
+
+    return command
+
+
+backtest = rules_command("backtest")
+diff = rules_command("diff")
+check = rules_command("check")
 
 
 def answer(done):
@@ -159,30 +169,16 @@ def test_a_broken_draft_is_reported_with_its_places(backtest, write_documents):
     assert "The message `nobody` does not exist" in backtest(folder / "rules" / "r.json").stderr
 
 
-def test_rules_are_checked_against_what_the_log_has_seen(product, write_documents):
+def test_rules_are_checked_against_what_the_log_has_seen(check, write_documents):
     rule = RULES["rules/third.json"] | {"trigger": "Pinged", "goal": None}
     folder = write_documents({"rules/third.json": rule, "messages/hello.json": RULES["messages/hello.json"]})
-    command = [sys.executable, "-m", "engage", "rules", "check", str(folder)]
-    options = {"env": product[0].environment, "capture_output": True, "text": True, "timeout": 60, "check": False}
-    done = subprocess.run(command, **options)
+    done = check(folder)
     assert (done.returncode, done.stdout) == (0, "2 documents, 0 errors, 0 warnings\n")
-    done = subprocess.run([*command, "--log"], **options)
+    done = check(folder, "--log")
     assert done.returncode == 0
     assert "warning: $.trigger: `Pinged` was never seen in the log; did you mean `Ping` (60 in 1h)?" in done.stdout
     assert "2 documents, 0 errors, 1 warnings" in done.stdout
     assert "beside a log of 66 events in 1h" in done.stderr
-
-
-@pytest.fixture
-def diff(product, tmp_path):
-    def run(*arguments):
-        command = [sys.executable, "-m", "engage", "rules", "diff", *map(str, arguments)]
-        environment = product[0].environment | {"NO_COLOR": "1", "COLUMNS": "200"}
-        return subprocess.run(
-            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-        )
-
-    return run
 
 
 def test_the_difference_of_two_folders_and_what_it_means_for_people(product, diff, write_documents):
