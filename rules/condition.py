@@ -22,6 +22,7 @@ COMPARISONS: Final = frozenset(("==", "===", "!=", "!==", ">", ">=", "<", "<="))
 READERS: Final = frozenset(("var", "val", "missing", "missing_some", "exists"))
 TEMPORAL: Final = frozenset(OPTIONS)
 _BOUNDED: Final = ("count", "distinct", "days_active")  # numbers that grow, and are compared
+_BUILDING: Final = ("cat", "merge")  # make one value of several
 _NAMING: Final = {"seen": "message", SEGMENT: "segment"}
 Segments = Mapping[str, Any]
 
@@ -154,6 +155,9 @@ class _Walk:
             return {name: self.argument(name, arguments, 0, 1, inner, scope)}
         if name == "in" and len(arguments) == 2 and isinstance(arguments[1], list):
             self.constants([arguments[0], *arguments[1]], inner)
+        if name == "reduce" and len(arguments) > 1 and _doubles(arguments[1]):
+            message = "A `reduce` may put its `accumulator` once into a `cat`, `merge` or list: twice, it doubles with each item"
+            self.report.add(path, message, key=name)
         count = len(arguments)
         if name in COMPARISONS:
             return {name: self.comparison(arguments, inner, scope)}
@@ -269,6 +273,37 @@ class _Walk:
         for problem in inner.report.problems:
             self.report.add(path, f"In the segment `{name}`: {problem.message}")
         return logic if scope.truth else {"!!": [logic]}
+
+
+def _doubles(body: Any) -> bool:
+    """Whether the body of a `reduce` builds a value that holds its accumulator more than once: no budget of operations ends that."""
+
+    def uses(logic: Any) -> int:
+        if isinstance(logic, list):
+            return sum(map(uses, logic))
+        if not isinstance(logic, dict):
+            return 0
+        total = 0
+        for name, arguments in logic.items():
+            read = arguments[0] if isinstance(arguments, list) and arguments else arguments
+            if name in ("var", "val") and isinstance(read, str) and read.partition(".")[0] in ("accumulator", ""):
+                total += 1
+            else:
+                total += uses(arguments)
+        return total
+
+    def grows(logic: Any) -> bool:
+        if isinstance(logic, list):
+            return uses(logic) > 1 or any(map(grows, logic))
+        if not isinstance(logic, dict):
+            return False
+        return any(
+            (name in _BUILDING and uses(arguments) > 1)
+            or any(map(grows, arguments if isinstance(arguments, list) else [arguments]))
+            for name, arguments in logic.items()
+        )
+
+    return grows(body)
 
 
 def _holds_for_null(operator: str | int, index: int) -> bool:
