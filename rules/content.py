@@ -87,6 +87,8 @@ def check_message(message: Message, report: Report) -> None:
     """Everything about a message that its Struct does not say."""
     if message.expires is not None:
         duration_at(message.expires, ("expires",), report, 1)
+    if message.show_on is not None:
+        _check_paths(message.show_on.path, report)
     wanted = CONTENT.get(message.kind)
     for locale, content in message.content.items():
         path: Path = ("content", locale)
@@ -98,6 +100,14 @@ def check_message(message: Message, report: Report) -> None:
             report.add((*path, "steps"), "Expected at least one step, got none")
         for at, text in strings(content, path):
             _check_text(at, text, report)
+
+
+def _check_paths(paths: str | list[str], report: Report) -> None:
+    """A path begins with a slash: another glob would match no page."""
+    for index, glob in enumerate([paths] if isinstance(paths, str) else paths):
+        if not glob.startswith(("/", "*")):
+            place: Path = ("show_on", "path") if isinstance(paths, str) else ("show_on", "path", index)
+            report.add(place, f"Expected a path that begins with `/`, got `{glob[:60]}`; did you mean `/{glob[:60]}`?")
 
 
 def strings(value: Any, path: Path) -> Iterator[tuple[Path, str]]:

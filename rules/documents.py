@@ -43,6 +43,7 @@ Kind = Literal["tour", "chat", "article", "banner", "modal", "tooltip", "checkli
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 CalendarDay = Annotated[str, Meta(extra_json_schema={"pattern": r"^\d{4}-\d\d-\d\d$"})]
 Clock = Annotated[str, Meta(extra_json_schema={"pattern": r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$"})]
+Glob = Annotated[str, Meta(extra_json_schema={"pattern": r"^[/*]"})]
 Label = Annotated[str, Meta(max_length=200)]
 
 
@@ -220,7 +221,7 @@ class ShowOn(msgspec.Struct, forbid_unknown_fields=True):
     """Pages a message may appear on: a glob on the path, or several."""
 
     path: Annotated[
-        str | Annotated[list[str], Meta(min_length=1, max_length=100)],
+        Glob | Annotated[list[Glob], Meta(min_length=1, max_length=100)],
         told("A glob on the page's path, or a list of them.", "/pricing*", ["/projects*", "/dashboard"]),
     ]
 

@@ -329,6 +329,16 @@ MESSAGES: list[tuple[dict[str, Any], str, str]] = [
     ({"content": {"english!": {}}}, "$.content.english!", "Expected a locale like `en` or `pt-BR`, got `english!`"),
     ({"expires": "never"}, "$.expires", "Expected a duration"),
     ({"show_on": {"paths": "/"}}, "$.show_on.paths", "Unknown field `paths`; did you mean `path`?"),
+    (
+        {"show_on": {"path": "pricing"}},
+        "$.show_on.path",
+        "Expected a path that begins with `/`, got `pricing`; did you mean `/pricing`?",
+    ),
+    (
+        {"show_on": {"path": ["/a", "", "*"]}},
+        "$.show_on.path[1]",
+        "Expected a path that begins with `/`, got ``; did you mean `/`?",
+    ),
     ({"kind": "tour", "content": {"en": {"steps": []}}}, "$.content.en.steps", "Expected at least one step, got none"),
     (
         {"kind": "tour", "content": {"en": {"steps": [{"text": "a", "traget": "#x"}]}}},
