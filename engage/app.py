@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import redis.exceptions
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -26,6 +27,7 @@ from engage.logs import get_logger
 from engage.metrics import CONTENT_TYPE, Metrics
 from engage.projects import Project, load_projects
 from engage.public import Door, Public, engage_error, json_response
+from engage.rulebook_api import RulebookApi
 from engage.sdk import SdkFiles
 from engage.server import serve
 from engage.settings import Settings
@@ -68,10 +70,12 @@ class Service:
         self.ingest = Ingest(commit, projects, settings.shards, self._metrics.count)
         public = Public(access, self.hub, self._client, settings.shards, Articles(self._client), SdkFiles())
         api = Api(access, self.hub, self._client, settings)
+        self._rulebooks = RulebookApi(access, settings)
         self.app = Application(
             self.ingest,
             routes=[
                 *public.routes(),
+                *self._rulebooks.routes(),
                 *api.routes(),
                 Route("/healthz", self._healthz),
                 Route("/readyz", self._readyz),
@@ -82,6 +86,7 @@ class Service:
                 EngageError: engage_error,
                 redis.exceptions.RedisError: engage_error,
                 OSError: engage_error,
+                SQLAlchemyError: engage_error,
                 HTTPException: _http_error,
                 Exception: _internal_error,
             },
@@ -90,13 +95,15 @@ class Service:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        checking = asyncio.create_task(self._check_shards())
+        tasks = [asyncio.create_task(self._check_shards()), asyncio.create_task(self._rulebooks.follow())]
         self.hub.start()
         yield
-        checking.cancel()
+        for task in tasks:
+            task.cancel()
         await self.hub.close()
         for client in (self._client, self._subscriber, self._appender):
             await client.aclose()
+        self._rulebooks.close()
 
     async def _check_shards(self) -> None:
         """The number of shards must be the one the data was written with; waits for the store to ask."""

@@ -3,7 +3,7 @@
 What lies before the log's beginning is not known: people's traits and histories start where it starts.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,28 +11,16 @@ import msgspec
 
 from engage import keys
 from engage.definitions import FOLDERS, load_folder, read_document
-from engage.errors import InvalidRequest, NotFound
+from engage.errors import BrokenDocuments, InvalidRequest, NotFound
 from engage.keys import ShardKeys
 from engage.log import newest, read_log, to_event
 from engage.times import iso, now_ms
-from rules import Backtest, Definitions, Problem, Rule, RuleTest, Segment, cross_check, parse
+from rules import Backtest, Definitions, Rule, RuleTest, Segment, cross_check, parse
 from rules.condition import references
 from rules.duration import format_duration
 from rules.problems import nearest
 
 Progress = Callable[[float], None]
-
-
-class DocumentsBroken(InvalidRequest):
-    """Documents that do not work; the problems are the whole message."""
-
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = list(problems)
-        super().__init__("documents that work")
-
-    @property
-    def message(self) -> str:
-        return "\n".join(map(str, self.problems))
 
 
 class Plan(msgspec.Struct):
@@ -57,7 +45,7 @@ class Backtested(msgspec.Struct, rename={"from_": "from"}):
 def plan_of(rule: str | None, every: bool, live: tuple[int, Definitions]) -> Plan:
     """What a person asked for: a rule file or the id of a live rule, or with `every` a definitions folder or what is live.
 
-    Raises NotFound, InvalidRequest, or DocumentsBroken with the problems of the files.
+    Raises NotFound, InvalidRequest, or BrokenDocuments with the problems of the files.
     """
     version, definitions = live
     path = None if rule is None else Path(rule)
@@ -81,7 +69,7 @@ def _folder(path: Path) -> Definitions:
         raise InvalidRequest("a folder with rules/ and messages/", str(path), field="RULE")
     loaded = load_folder(path)
     if loaded.errors:
-        raise DocumentsBroken(loaded.errors)
+        raise BrokenDocuments(loaded.errors)
     return loaded.definitions
 
 
@@ -91,7 +79,7 @@ def _with_draft(path: Path, live: Definitions) -> tuple[Definitions, str]:
     document, problems = parse("rule", text, str(path))
     errors = [problem for problem in problems if problem.severity == "error"]
     if not isinstance(document, Rule) or errors:
-        raise DocumentsBroken(errors)
+        raise BrokenDocuments(errors)
     root = path.parent.parent
     beside = load_folder(root).definitions if path.resolve().parent.name == FOLDERS["rule"] else Definitions()
     segments = {segment.id: segment for segment in beside.segments}
@@ -111,7 +99,7 @@ def _with_draft(path: Path, live: Definitions) -> tuple[Definitions, str]:
     )
     errors = cross_check(found, {("rule", document.id): (str(path), text)})
     if errors:
-        raise DocumentsBroken(errors)
+        raise BrokenDocuments(errors)
     return found, document.id
 
 

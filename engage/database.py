@@ -33,7 +33,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from engage.errors import ConfigurationError
 from engage.settings import Settings, environment_of
 
-HEAD: Final = "0001"  # the newest of migrations/versions
+HEAD: Final = "0002"  # the newest of migrations/versions
 _ADVISORY_LOCK: Final = 0x656E67616765  # "engage"
 
 metadata: Final = MetaData()
@@ -49,7 +49,8 @@ projects: Final = Table(
     Column("allowed_origins", Text, nullable=False, server_default=""),
 )
 
-# Every version of every document. A removed one has a last version whose document is null.
+# Every version of every document. A removed one has a last version whose document is null. `files`: JSON, the name of each
+# of its files → the text as somebody wrote it. `published`: the rulebook that brought it (0: before they were counted).
 definitions: Final = Table(
     "definitions",
     metadata,
@@ -61,7 +62,22 @@ definitions: Final = Table(
     Column("document", Text),
     Column("author", String(200), nullable=False),
     Column("created_at", String(32), nullable=False),
+    Column("files", Text),
+    Column("published", Integer, nullable=False, server_default="0"),
     UniqueConstraint("project", "kind", "id", "version"),
+)
+
+# Every rulebook that was published. Its number is taken by inserting this row, first of all: of two that publish at once,
+# one finds it taken.
+publications: Final = Table(
+    "publications",
+    metadata,
+    Column("project", String(64), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("created_at", String(32), nullable=False),
+    Column("author", String(200), nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("restored", Integer),
 )
 
 audit: Final = Table(

@@ -5,6 +5,7 @@ A folder holds `rules/<id>.json`, `messages/<id>.json`, `segments/<id>.json` and
 
 import errno
 import stat
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -38,6 +39,7 @@ class Loaded(msgspec.Struct):
     definitions: Definitions
     problems: list[Problem]
     files: dict[Key, tuple[str, bytes]]
+    texts: dict[str, str]  # `rules/a.json` → its text, of what can go live as it is written there
 
     @property
     def errors(self) -> list[Problem]:
@@ -57,7 +59,7 @@ def load_folder(folder: Path, last_good: Definitions | None = None, known: dict[
 
     `known` is filled with what was parsed, and spares parsing it again the next time.
     """
-    found = _Reader(folder, _by_key(last_good or Definitions()), {} if known is None else known)
+    found = Reader(by_key(last_good or Definitions()), {} if known is None else known)
     for kind, name in FOLDERS.items():
         for path in sorted((folder / name).glob("*.json")):
             found.read(kind, path)
@@ -77,41 +79,48 @@ def folder_problem(folder: Path) -> str | None:
     return f"it holds none of {', '.join(f'{name}/' for name in names)}{guess}"
 
 
-class _Reader:
-    def __init__(self, folder: Path, last_good: dict[Key, Any], known: dict[str, Parsed]) -> None:
-        self.folder = folder
+class Reader:
+    """Takes one document after the other, then settles what the whole set says."""
+
+    def __init__(self, last_good: dict[Key, Any], known: dict[str, Parsed]) -> None:
         self.last_good = last_good
         self.known = known
         self.documents: dict[Key, Any] = {}
         self.files: dict[Key, tuple[str, bytes]] = {}
         self.problems: list[Problem] = []
+        self._own: dict[Key, dict[str, str]] = defaultdict(dict)
 
-    def read(self, kind: Any, path: Path) -> None:
-        key = kind, path.stem
-        text = self._text(path)
-        if text is None:
-            return
-        parsed = self._parsed(path, text, partial(_parse, kind))
-        self.files[key] = str(path), text
+    def read(self, kind: str, path: Path) -> None:
+        if (text := self._text(path)) is not None:
+            self.take(kind, str(path), text)
+
+    def read_article(self, path: Path) -> None:
+        if (text := self._text(path)) is not None:
+            self.take_article(str(path), text)
+
+    def take(self, kind: Any, file: str, text: bytes) -> None:
+        key = kind, Path(file).stem
+        parsed = self._parsed(file, text, partial(_parse, kind))
+        self.files[key] = file, text
         document = parsed.document or self.last_good.get(key)
+        if parsed.document is not None:
+            self._own[key][name_of(file)] = text.decode()
         if document is not None:
             self.documents[key] = document
 
-    def read_article(self, path: Path) -> None:
-        text = self._text(path)
-        if text is None:
-            return
-        identifier, locale, content = self._parsed(path, text, _parse_article).document
+    def take_article(self, file: str, text: bytes) -> None:
+        identifier, locale, content = self._parsed(file, text, _parse_article).document
         key = "article", identifier
-        self.files[key] = str(path), text
-        if content is None and (before := self.last_good.get(key)) is not None:
+        self.files[key] = file, text
+        if content is not None:
+            self._own[key][name_of(file)] = text.decode()
+        elif (before := self.last_good.get(key)) is not None:
             content = before.content.get(locale)
         if content is not None:
             locales: dict[str, ArticleContent] = self.documents[key].content if key in self.documents else {}
             self.documents[key] = Article(identifier, {**locales, locale: content})
 
-    def _parsed(self, path: Path, text: bytes, parse: Callable[[bytes, str], Parsed]) -> Parsed:
-        file = str(path)
+    def _parsed(self, file: str, text: bytes, parse: Callable[[bytes, str], Parsed]) -> Parsed:
         parsed = self.known.get(file)
         if parsed is None or parsed.text != text:
             parsed = self.known[file] = parse(text, file)
@@ -128,8 +137,10 @@ class _Reader:
             files = {problem.file for problem in found if problem.severity == "error"}
             broken = [key for key, (file, _) in self.files.items() if file in files and key in self.documents]
             if not broken:
-                return Loaded(_definitions(self.documents.values()), self.problems, self.files)
+                texts = {name: text for own in self._own.values() for name, text in own.items()}
+                return Loaded(_definitions(self.documents.values()), self.problems, self.files, texts)
             for key in broken:
+                self._own.pop(key, None)
                 before = self.last_good.get(key)
                 if before is not None and before != self.documents[key]:
                     self.documents[key] = before
@@ -144,6 +155,11 @@ class _Reader:
         except OSError as error:
             self.problems.append(Problem(str(path), 0, 0, "$", f"Expected a readable file: {error.strerror}"))
             return None
+
+
+def name_of(file: str) -> str:
+    """What a document's file is called wherever its folder lies: `rules/hello.json`."""
+    return "/".join(Path(file).parts[-2:])
 
 
 def read_document(path: Path) -> bytes:
@@ -166,7 +182,7 @@ def _parse_article(text: bytes, file: str) -> Parsed:
     return Parsed(text, (identifier, locale, content), problems)
 
 
-def _by_key(definitions: Definitions) -> dict[Key, Any]:
+def by_key(definitions: Definitions) -> dict[Key, Any]:
     groups: dict[str, Iterable[Any]] = {
         "rule": definitions.rules,
         "message": definitions.messages,

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import msgspec
 
-from engage.backtesting import DocumentsBroken, Plan, Progress, replay
+from engage.backtesting import Plan, Progress, replay
 from engage.definitions import FOLDERS, load_folder
-from engage.errors import InvalidRequest
+from engage.errors import BrokenDocuments, InvalidRequest
 from rules import Definitions, RuleTest
 from rules.duration import format_duration
 
@@ -19,7 +19,7 @@ _KINDS: Final = (*FOLDERS.values(), "articles")
 
 
 def definitions_of(name: str, live: Definitions | None) -> Definitions:
-    """What a folder holds, or with `live` what is in force. Raises InvalidRequest, or DocumentsBroken."""
+    """What a folder holds, or with `live` what is in force. Raises InvalidRequest, or BrokenDocuments."""
     if name == LIVE and live is not None:
         return live
     path = Path(name)
@@ -27,7 +27,7 @@ def definitions_of(name: str, live: Definitions | None) -> Definitions:
         raise InvalidRequest(f"a folder with rules/ and messages/, or `{LIVE}`", name, field="OLD, NEW")
     loaded = load_folder(path)
     if loaded.errors:
-        raise DocumentsBroken(loaded.errors)
+        raise BrokenDocuments(loaded.errors)
     return loaded.definitions
 
 

@@ -1,18 +1,23 @@
 """EngageError ─┬─ ConfigurationError          settings, files, keys: what an operator mends
-               ├─ InvalidRequest ── InvalidEvent ── PayloadTooLarge
+               ├─ InvalidRequest ─┬─ InvalidEvent ── PayloadTooLarge
+               │                  └─ BrokenDocuments
+               ├─ Conflict                    somebody else was quicker
                ├─ Unauthorized ── Forbidden
                ├─ NotFound
                └─ Unavailable ─┬─ StoreUnavailable
                                └─ Overloaded
 
 Every error says what was expected, what came, and where. On the wire all have one shape, built here:
-`{"error": {"code", "message", "field"?, "expected"?, "got"?, "hint"?}}`.
+`{"error": {"code", "message", "field"?, "expected"?, "got"?, "hint"?, "problems"?}}`.
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import msgspec
+
+from rules import Problem
 
 
 class EngageError(Exception):
@@ -73,6 +78,28 @@ class PayloadTooLarge(InvalidEvent):
     code = "payload_too_large"
 
 
+class BrokenDocuments(InvalidRequest):
+    """Documents that do not work; the problems are the whole message."""
+
+    status = 422
+    code = "broken_documents"
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = list(problems)
+        super().__init__("documents that work")
+
+    @property
+    def message(self) -> str:
+        return "\n".join(map(str, self.problems))
+
+
+class Conflict(EngageError):
+    """What the caller has looked at is not what is there any more."""
+
+    status = 409
+    code = "conflict"
+
+
 class RequestTimeout(EngageError):
     status = 408
     code = "request_timeout"
@@ -125,6 +152,8 @@ def error_body(error: EngageError) -> bytes:
     if not isinstance(error, Unavailable):
         said |= {"expected": error.expected}
     said |= {key: value for key in ("field", "got", "hint") if (value := getattr(error, key)) is not None}
+    if isinstance(error, BrokenDocuments):
+        said |= {"problems": error.problems}
     return msgspec.json.encode({"error": said})
 
 

@@ -7,13 +7,13 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Final
 
 import psutil
-from sqlalchemy import Engine
 
 from engage import valkey
 from engage.database import open_database
@@ -21,7 +21,8 @@ from engage.definitions import folder_problem
 from engage.errors import ConfigurationError
 from engage.logs import get_logger
 from engage.projects import FIRST, Project, load_projects
-from engage.publishing import keep_versions, last_versions, publish
+from engage.publications import state_of
+from engage.publishing import publish_all
 from engage.settings import Settings, environment_of
 from engage.store import connect
 from engage.supervisor import READY_SECONDS, Child, StartError, Supervisor
@@ -119,22 +120,17 @@ class _Up:
     async def _watch(self, folder: Path) -> None:
         """Starts watching and waits for the first rulebook, so that no event is decided without it."""
         engine, client = open_database(self._settings), connect(self._settings.redis_url)
-        last_good = await asyncio.to_thread(last_versions, engine, FIRST)
+        last_good = await asyncio.to_thread(state_of, engine, FIRST)
 
-        async def make_live(found: Definitions) -> int:
-            return await asyncio.to_thread(_make_live, engine, client, found)
+        async def make_live(found: Definitions, texts: Mapping[str, str]) -> int:
+            return await asyncio.to_thread(publish_all, engine, client, FIRST, found, texts, str(folder))
 
-        watcher = Watcher(folder, make_live, last_good)
+        watcher = Watcher(folder, make_live, last_good.definitions)
         self._tasks.append(asyncio.create_task(watcher.run()))
         try:
             await asyncio.wait_for(watcher.settled.wait(), SETTLE_SECONDS)
         except TimeoutError:
             log.warning("the rules are not live yet, starting all the same", folder=str(folder))
-
-
-def _make_live(engine: Engine, client: object, found: Definitions) -> int:
-    keep_versions(engine, FIRST, found, "files")
-    return publish(client, FIRST, found)
 
 
 def _await_port(settings: Settings) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -20,11 +20,14 @@ log = get_logger("engage.definitions")
 
 
 class Watcher:
-    """Keeps what is live in step with a folder. `publish(definitions)` makes a set live; it may raise, then it is tried
-    again. `last_good` is what was live before this process started."""
+    """Keeps what is live in step with a folder. `publish(definitions, texts)` makes a set live; it may raise, then it is
+    tried again. `last_good` is what was live before this process started."""
 
     def __init__(
-        self, folder: Path, publish: Callable[[Definitions], Awaitable[int]], last_good: Definitions | None = None
+        self,
+        folder: Path,
+        publish: Callable[[Definitions, Mapping[str, str]], Awaitable[int]],
+        last_good: Definitions | None = None,
     ) -> None:
         self.settled = asyncio.Event()  # the first rulebook is live, or there is no folder to make one from
         self._folder = folder
@@ -89,7 +92,7 @@ class Watcher:
         if not self._folder.is_dir():
             return  # taken away as a whole while it was read: no reason to take everything off people's screens
         self._report(loaded)
-        version = await self._publish(loaded.definitions)
+        version = await self._publish(loaded.definitions, loaded.texts)
         self._warn_of_removed(loaded.definitions)
         self._last_good = loaded.definitions
         self._say(version, loaded.definitions)

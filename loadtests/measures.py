@@ -21,7 +21,7 @@ from rq.serializers import JSONSerializer
 
 from engage.inbox import DELIVER
 from engage.keys import ShardKeys, shard_of
-from engage.publishing import publish
+from engage.publishing import put_in_force
 from engage.sdk import BUILT
 from engage.store import connect
 from loadtests import processes, realistic
@@ -234,7 +234,7 @@ def delivery(quick: bool) -> Iterator[Row]:
                 "en": {"text": "Hello {{ user.traits.first_name | default: 'you' }}", "replies": [{"label": "Yes"}]}
             },
         )
-        publish(client, "default", Definitions(messages=[message]))
+        put_in_force(client, "default", 1, Definitions(messages=[message]))
         keys = ShardKeys("default", 0)
         for index in range(ours_number):
             person = f"u:{index}"

@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from engage import keys
-from engage.publishing import publish
+from engage.publishing import put_in_force
 from engage.settings import load_settings
 from engage.store import connect
 from rules import Definitions, Event, Message, Rule, compile_rulebook, decide, new_state
@@ -280,7 +280,8 @@ def test_a_new_rulebook_in_the_middle_of_traffic_changes_decisions_between_two_e
         client = store(running)
         for priority in (10, 20, 30):
             found.rules[0].priority = priority
-            await asyncio.to_thread(publish, client, "default", found)
+            version = int(client.get(keys.rulebook("default"))) + 1
+            await asyncio.to_thread(put_in_force, client, "default", version, found)
             await traffic.moved()
 
     check(running, drive(running, disturb))

@@ -14,7 +14,8 @@ import structlog
 from engage import keys
 from engage.database import open_database
 from engage.definitions import load_folder
-from engage.publishing import SNAPSHOTS_KEPT, keep_versions, last_versions, publish
+from engage.publications import history, state_of
+from engage.publishing import SNAPSHOTS_KEPT, publish_all, put_in_force, settle
 from engage.settings import load_settings
 from engage.watcher import Watcher
 from rules import Definitions, Segment
@@ -137,43 +138,96 @@ class TestLoading:
         assert ("dir.json", "$") in broken(loaded)
 
 
+@pytest.fixture
+def store(empty_store):
+    with redis.Redis.from_url(empty_store) as client:
+        yield client
+
+
+@pytest.fixture
+def engine(tmp_path):
+    engine = open_database(load_settings({"ENGAGE_DATA_DIR": str(tmp_path / "data")}))
+    yield engine
+    engine.dispose()
+
+
 class TestPublishing:
-    def test_the_pointer_names_an_immutable_snapshot(self, empty_store, folder):
-        client = redis.Redis.from_url(empty_store)
-        definitions = load_folder(folder).definitions
-        assert publish(client, "default", definitions) == 1
-        assert client.get("{default}:rulebook") == b"1"
-        assert json.loads(client.get("{default}:rulebook:1"))["rules"][0]["id"] == "hello"
-        client.close()
+    @pytest.fixture
+    def publish(self, engine, store):
+        def publish(loaded):
+            return publish_all(engine, store, "default", loaded.definitions, loaded.texts, "me")
 
-    def test_the_same_definitions_make_no_new_version(self, empty_store, folder):
-        client = redis.Redis.from_url(empty_store)
-        definitions = load_folder(folder).definitions
-        assert [publish(client, "default", definitions) for _ in range(3)] == [1, 1, 1]
-        client.close()
+        return publish
 
-    def test_old_snapshots_go(self, empty_store):
-        client = redis.Redis.from_url(empty_store)
+    def test_the_pointer_names_an_immutable_snapshot(self, store, publish, folder):
+        assert publish(load_folder(folder)) == 1
+        assert store.get("{default}:rulebook") == b"1"
+        assert json.loads(store.get("{default}:rulebook:1"))["rules"][0]["id"] == "hello"
+
+    def test_the_same_definitions_make_no_new_version(self, publish, folder):
+        assert [publish(load_folder(folder)) for _ in range(3)] == [1, 1, 1]
+
+    def test_old_snapshots_go(self, store):
         for number in range(1, SNAPSHOTS_KEPT + 4):
-            found = Definitions(segments=[Segment(id=f"s{number}", condition=True)])
-            assert publish(client, "default", found) == number
-        kept = {int(key.rsplit(b":", 1)[1]) for key in client.keys(keys.rulebook_version("default", 0)[:-1] + "*")}
+            assert put_in_force(store, "default", number, Definitions(segments=[Segment(id="s", condition=True)]))
+        kept = {int(key.rsplit(b":", 1)[1]) for key in store.keys(keys.rulebook_version("default", 0)[:-1] + "*")}
         assert kept == set(range(4, SNAPSHOTS_KEPT + 4))
-        client.close()
 
-    def test_versions_are_kept_and_only_changes_make_them(self, tmp_path, folder):
-        engine = open_database(load_settings({"ENGAGE_DATA_DIR": str(tmp_path / "data")}))
-        first = load_folder(folder).definitions
-        assert keep_versions(engine, "default", first, "me") == 4
-        assert keep_versions(engine, "default", first, "me") == 0
+    def test_an_older_version_never_replaces_a_newer_one(self, store):
+        assert put_in_force(store, "default", 2, Definitions())
+        assert not put_in_force(store, "default", 2, Definitions(segments=[Segment(id="s", condition=True)]))
+        assert not put_in_force(store, "default", 1, Definitions())
+        assert (store.get("{default}:rulebook"), store.exists("{default}:rulebook:1")) == (b"2", 0)
+
+    def test_versions_are_kept_and_only_changes_make_them(self, engine, publish, folder):
+        first = load_folder(folder)
+        publish(first)
         (folder / "rules" / "hello.json").write_text(json.dumps({**RULE, "priority": 2}))
         (folder / "segments" / "payers.json").unlink()
-        second = load_folder(folder).definitions
-        assert keep_versions(engine, "default", second, "me") == 2
-        assert last_versions(engine, "default") == second
-        assert keep_versions(engine, "default", first, "me") == 2, "a removed one can come back"
-        assert last_versions(engine, "default") == first
-        engine.dispose()
+        second = load_folder(folder)
+        assert publish(second) == 2
+        assert state_of(engine, "default").definitions == second.definitions
+        assert publish(first) == 3, "a removed one can come back"
+        assert state_of(engine, "default").definitions == first.definitions
+        assert state_of(engine, "default", 2).definitions == second.definitions
+        third, second, first = history(engine, "default", None, 9)
+        assert (third.added, third.changed, third.removed) == (["segments/payers"], ["rules/hello"], [])
+        assert (second.added, second.changed, second.removed) == ([], ["rules/hello"], ["segments/payers"])
+        assert first.added == ["articles/start", "messages/greeting", "rules/hello", "segments/payers"]
+        assert {one.author for one in (first, second, third)} == {"me"}
+
+    def test_the_texts_are_kept_as_they_were_written(self, engine, publish, folder):
+        text = '{"message":"greeting",\n\t"id": "hello", "trigger": "page", "name": "はい \\u3042"}'
+        (folder / "rules" / "hello.json").write_text(text)
+        publish(load_folder(folder))
+        files = state_of(engine, "default").files
+        assert sorted(files) == sorted(DOCUMENTS)
+        assert files == {name: (folder / name).read_bytes().decode() for name in files}
+        (folder / "rules" / "hello.json").write_text(text + "\n")
+        assert publish(load_folder(folder)) == 2, "also its form is somebody's work"
+
+    def test_the_text_of_a_last_good_version_stays_when_its_file_breaks(self, engine, publish, folder):
+        good = load_folder(folder)
+        publish(good)
+        (folder / "rules" / "hello.json").write_text("{")
+        (folder / "articles" / "start.ja.md").write_text("no heading")
+        assert publish(load_folder(folder, good.definitions)) == 1
+        assert state_of(engine, "default").files["articles/start.ja.md"] == DOCUMENTS["articles/start.ja.md"]
+
+    def test_what_was_published_and_did_not_reach_the_store_is_carried_over(self, engine, store, publish, folder):
+        publish(load_folder(folder))
+        before = store.get("{default}:rulebook:1")
+        store.flushall()
+        assert settle(engine, store, "default") == 1
+        assert store.get("{default}:rulebook:1") == before
+
+    def test_what_is_in_force_and_not_known_is_taken_over(self, engine, store, publish, folder):
+        found = load_folder(folder)
+        put_in_force(store, "default", 7, found.definitions)
+        assert settle(engine, store, "default") == 7
+        assert state_of(engine, "default").definitions == found.definitions
+        assert [(one.version, one.action) for one in history(engine, "default", None, 9)] == [(7, "found")]
+        assert publish(found) == 8, "now with its texts"
 
 
 class Live:
@@ -184,7 +238,7 @@ class Live:
         self.failures = 0
         self.watcher = Watcher(folder, self._publish, last_good)
 
-    async def _publish(self, definitions):
+    async def _publish(self, definitions, texts):
         if self.failures:
             self.failures -= 1
             raise ConnectionError("store away")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from engage import keys, rulebooks
 from engage.keys import IN_FORCE, ShardKeys
 from engage.log import decode_entry, to_event
-from engage.publishing import publish
+from engage.publishing import put_in_force
 from engage.rulebooks import RulebookReader
 from engage.store import connect_async
 from rules import Definitions, Message, Rule, compile_rulebook, decode_state
@@ -114,7 +114,8 @@ class Shard:
                 await asyncio.sleep(0.002)
 
     def publish(self, name: str) -> None:
-        publish(self.store, "default", definitions(name))
+        version = int(self.store.get(keys.rulebook("default")) or 0) + 1
+        put_in_force(self.store, "default", version, definitions(name))
 
     def compare(self, name: str) -> None:
         """The histories of every person are those of a replay of the log, by a rulebook that was always there."""
