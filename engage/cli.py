@@ -7,15 +7,16 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-import msgspec
 import typer
 
 from engage import __version__, backtesting, differing, doctor, explaining, up
 from engage.checking import check_against, check_paths, observe
+from engage.console import check_format, print_json
 from engage.errors import ConfigurationError, EngageError
 from engage.evaluating import evaluate_arguments, evaluate_stream
 from engage.logs import configure_logging
 from engage.projects import FIRST, load_projects
+from engage.publishing_cli import add_commands
 from engage.rulebooks import live_definitions
 from engage.settings import Settings, environment_of, load_settings, unknown_variables
 from engage.store import STORE_ERRORS, connect
@@ -71,7 +72,7 @@ def keys(data: Data = None, json: Annotated[bool, typer.Option("--json", help="A
     """Show the projects' keys, making the first project's when there are none."""
     projects = load_projects(_settings(data_dir=data))
     if json:
-        _print_json(projects)
+        print_json(projects)
         return
     for project in projects:
         typer.echo(f"project          {project.id} ({project.name})")
@@ -108,7 +109,7 @@ def check(
     data: Data = None,
 ) -> None:
     """Report every problem of the documents at once; exit status 1 when one is an error."""
-    _check_format(format)
+    check_format(format)
     checked = check_paths(paths)
     if log:
         settings = _settings(data_dir=data)
@@ -117,7 +118,7 @@ def check(
         typer.echo(f"beside a log of {observed.events:,} events in {span}", err=True)
         checked = check_against(checked, paths, observed, span)
     if format == "json":
-        _print_json(checked)
+        print_json(checked)
     else:
         for problem in checked.problems:
             typer.echo(str(problem))
@@ -132,10 +133,10 @@ def run_tests_(
     format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
 ) -> None:
     """Run the tests inside rules. Exit status: 0 all passed, 1 some failed, 2 a document is broken, 5 there are none."""
-    _check_format(format)
+    check_format(format)
     tested = run_tests(paths, alone)
     if format == "json":
-        _print_json(tested)
+        print_json(tested)
     else:
         for line in report(tested):
             typer.echo(line)
@@ -175,14 +176,14 @@ def backtest_(
 
     Needs the store: a running `engage up`, or ENGAGE_REDIS_URL.
     """
-    _check_format(format)
+    check_format(format)
     window = _duration(last, "--last")
     settings = _settings(data_dir=data)
     with _store(settings) as client, _progress() as progress:
         plan = backtesting.plan_of(rule, every, live_definitions(client, FIRST))
         found = backtesting.backtest(client, FIRST, settings.shards, plan, window, progress)
     if format == "json":
-        _print_json(backtesting.as_document(found, every))
+        print_json(backtesting.as_document(found, every))
         return
     for line in backtesting.report(found, window):
         typer.echo(line)
@@ -234,14 +235,14 @@ def explain_(
 
     Needs the store: a running `engage up`, or ENGAGE_REDIS_URL.
     """
-    _check_format(format)
+    check_format(format)
     moment = explaining.moment_of(at)
     settings = _settings(data_dir=data)
     with _store(settings) as client:
         _, definitions = live_definitions(client, FIRST)
         found = explaining.explain_user(client, FIRST, settings.shards, definitions, user, rule, moment, lang)
     if format == "json":
-        _print_json(found)
+        print_json(found)
         return
     for line in explaining.report(found):
         typer.echo(line)
@@ -255,7 +256,10 @@ def schema(
     if kind is not None and kind not in KINDS:
         raise typer.BadParameter(f"expected {', '.join(KINDS)}, got {kind}{nearest(kind, KINDS)}", param_hint="KIND")
     shown = document_schema(kind) if kind else {name: document_schema(name) for name in KINDS}
-    _print_json(shown)
+    print_json(shown)
+
+
+add_commands(rules)
 
 
 def _version(wanted: bool) -> None:
@@ -303,15 +307,6 @@ def _duration(text: str, option: str) -> int:
     if length == 0:
         raise typer.BadParameter("expected a duration longer than nothing", param_hint=option)
     return length
-
-
-def _check_format(format: str) -> None:
-    if format not in ("text", "json"):
-        raise typer.BadParameter(f"expected text or json, got {format}", param_hint="--format")
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 def _settings(**given: Any) -> Settings:

@@ -2,9 +2,10 @@
 for people, by a replay of the log with each."""
 
 import difflib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -16,6 +17,8 @@ from rules.duration import format_duration
 
 LIVE: Final = "live"
 _KINDS: Final = (*FOLDERS.values(), "articles")
+_UNENDED: Final = "\\ No newline at end of file"
+_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def definitions_of(name: str, live: Definitions | None) -> Definitions:
@@ -31,30 +34,59 @@ def definitions_of(name: str, live: Definitions | None) -> Definitions:
     return loaded.definitions
 
 
+class FileChange(msgspec.Struct):
+    """What becomes of one document, or of one file of it, and its lines as a unified diff."""
+
+    file: str
+    what: Literal["added", "changed", "removed"]
+    diff: list[str]
+
+
 def differences(old: Definitions, new: Definitions) -> Iterator[str]:
     """Every document that was added, removed or changed, with its lines."""
+    return as_markdown(compare(_texts(old), _texts(new)))
+
+
+def compare(before: Mapping[str, str], after: Mapping[str, str]) -> list[FileChange]:
+    """What differs between two sets of texts, by name."""
+    found = []
+    for name in sorted(before.keys() | after.keys()):
+        old, new = before.get(name), after.get(name)
+        if old != new:
+            lines = difflib.unified_diff(_lines(old), _lines(new), lineterm="", n=2)
+            what: Any = "added" if old is None else "removed" if new is None else "changed"
+            found.append(FileChange(name, what, list(lines)[2:]))
+    return found
+
+
+def as_markdown(changes: Iterable[FileChange]) -> Iterator[str]:
     found = False
-    for kind in _KINDS:
-        before, after = _texts(old, kind), _texts(new, kind)
-        for name in sorted(before.keys() | after.keys()):
-            if before.get(name) == after.get(name):
-                continue
-            found = True
-            what = "added" if name not in before else "removed" if name not in after else "changed"
-            yield f"### {kind}/{name}: {what}"
-            yield ""
-            yield "```diff"
-            lines = difflib.unified_diff(before.get(name, []), after.get(name, []), lineterm="", n=2)
-            yield from list(lines)[2:]
-            yield "```"
-            yield ""
+    for change in changes:
+        found = True
+        yield from (f"### {change.file}: {change.what}", "", "```diff", *change.diff, "```", "")
     if not found:
         yield "No differences."
 
 
-def _texts(definitions: Definitions, kind: str) -> dict[str, list[str]]:
-    documents: list[Any] = getattr(definitions, kind)
-    return {one.id: msgspec.json.format(msgspec.json.encode(one), indent=2).decode().splitlines() for one in documents}
+def _lines(text: str | None) -> list[str]:
+    """Lines as they can be shown: what a terminal would obey is made visible, and so is a last line that nothing ends."""
+    if text is None:
+        return []
+    lines = [_CONTROL.sub(_visible, line) for line in text.removesuffix("\n").split("\n")]
+    return lines if text.endswith("\n") else [*lines, _UNENDED]
+
+
+def _visible(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return chr(0x2400 + code) if code < 0x20 else "\N{REPLACEMENT CHARACTER}"
+
+
+def _texts(definitions: Definitions) -> dict[str, str]:
+    return {
+        f"{kind}/{one.id}": msgspec.json.format(msgspec.json.encode(one), indent=2).decode() + "\n"
+        for kind in _KINDS
+        for one in getattr(definitions, kind)
+    }
 
 
 def impact(

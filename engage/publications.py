@@ -32,6 +32,15 @@ class Publication(msgspec.Struct, omit_defaults=True):
     removed: list[str] = []
 
 
+class Snapshot(msgspec.Struct):
+    """A rulebook with all its texts. `folder`: the one that the service watches, and publishes from."""
+
+    version: int
+    files: dict[str, str]
+    folder: str | None
+    published: Publication | None
+
+
 class DocumentVersion(msgspec.Struct):
     """One version of a document; `files` is null where it was removed. `rulebook`: the one that brought it (0: not known any more)."""
 

@@ -14,9 +14,10 @@ from starlette.routing import Route
 
 from engage.access import Access
 from engage.database import make_engine
+from engage.differing import LIVE
 from engage.errors import Conflict, InvalidEvent, InvalidRequest, NotFound, PayloadTooLarge
 from engage.logs import get_logger
-from engage.publications import MAX_AUTHOR, Publication, document_history, history, publication, state_of
+from engage.publications import MAX_AUTHOR, Publication, Snapshot, document_history, history, publication, state_of
 from engage.publishing import publish_files, roll_back, settle, unknown_version
 from engage.settings import Settings
 from engage.store import STORE_ERRORS, connect
@@ -26,7 +27,6 @@ T = TypeVar("T")
 MAX_BODY: Final = 64 * 1024 * 1024
 MAX_LISTED: Final = 200
 SETTLE_SECONDS: Final = 5.0
-LIVE: Final = "live"
 _KINDS: Final = {group: kind for kind, (group, _) in GROUPS.items()}
 log = get_logger("engage.publishing")
 
@@ -43,15 +43,6 @@ class _Files(_Request, forbid_unknown_fields=True):
 
     files: dict[str, str] = {}
     remove: list[str] = []
-
-
-class _Rulebook(msgspec.Struct):
-    """A rulebook with all its texts. `folder`: the one that the service watches, and publishes from."""
-
-    version: int
-    files: dict[str, str]
-    folder: str | None
-    published: Publication | None
 
 
 class RulebookApi:
@@ -103,12 +94,12 @@ class RulebookApi:
         version = await self._in_store(settle, project) if name == LIVE else _number(name, "version")
         return await self._json(partial(self._rulebook, project, version or 0, name == LIVE))
 
-    def _rulebook(self, project: str, version: int, live: bool) -> _Rulebook:
+    def _rulebook(self, project: str, version: int, live: bool) -> Snapshot:
         published = publication(self._engine, project, version)
         if published is None and not live:
             raise unknown_version(self._engine, project, version)
         files = state_of(self._engine, project, version).files
-        return _Rulebook(version, files, str(self._folder) if self._folder else None, published)
+        return Snapshot(version, files, str(self._folder) if self._folder else None, published)
 
     async def versions(self, request: Request) -> Response:
         project = self._access.secret(request).id
