@@ -321,7 +321,7 @@ def _settings(**given: Any) -> Settings:
 
 def _become(module: str, *arguments: str, settings: Settings) -> NoReturn:
     """Turns into that process: the command line needs none of what it imports, and may not import the worker."""
-    os.execve(sys.executable, [sys.executable, "-m", module, *arguments], environment_of(settings))
+    os.execve(sys.executable, [sys.executable, "-P", "-m", module, *arguments], environment_of(settings))
 
 
 def main() -> None:

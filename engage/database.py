@@ -146,7 +146,7 @@ def _set_pragmas(connection: object, _: object) -> None:
 
 def _migrate(settings: Settings, engine: Engine) -> None:
     """In a process of its own: Alembic takes long to load, and is needed once in the life of a schema."""
-    command = [sys.executable, "-m", "engage.migrate"]
+    command = [sys.executable, "-P", "-m", "engage.migrate"]
     done = subprocess.run(command, env=environment_of(settings), capture_output=True, text=True, check=False)
     if done.returncode:
         engine.dispose()

@@ -50,7 +50,7 @@ class Evaluator:
     def answer(self, rule: Any, data: Any) -> bytes:
         """`{"result": …}` or `{"error": "…"}` as JSON. Never raises for what a rule does."""
         if self._child is None:
-            command = [sys.executable, "-m", "engage.evaluating"]
+            command = [sys.executable, "-P", "-m", "engage.evaluating"]
             self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         child = self._child
         assert child.stdin is not None

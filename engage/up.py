@@ -74,7 +74,7 @@ class _Up:
         project = await self._start_stores()
         if settings.rules_dir is not None:
             await self._watch(settings.rules_dir)
-        python = [sys.executable, "-m"]
+        python = [sys.executable, "-P", "-m"]  # the folder it is started in may hold a `rules` of its own
         answers = partial(asyncio.to_thread, _is_answering, _local(settings.host), settings.port)
         # A server of somebody else's may take its time; until it is there, `serve` answers 429.
         patience = READY_SECONDS if settings.embedded_log else math.inf

@@ -2,11 +2,17 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import shutil
+import signal
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 import redis
 import structlog
@@ -14,12 +20,12 @@ import structlog
 from engage import keys
 from engage.database import open_database
 from engage.definitions import load_folder
-from engage.publications import history, state_of
+from engage.publications import changes, commit, document_history, history, state_of
 from engage.publishing import SNAPSHOTS_KEPT, publish_all, put_in_force, settle
 from engage.settings import load_settings
 from engage.watcher import Watcher
 from rules import Definitions, Segment
-from tests.conftest import until
+from tests.conftest import until, unused_port
 
 RULE = {"id": "hello", "trigger": "page", "message": "greeting", "priority": 1}
 MESSAGE = {"id": "greeting", "kind": "banner", "content": {"en": {"text": "Hello"}}}
@@ -30,6 +36,8 @@ DOCUMENTS = {
     "articles/start.en.md": "# Start\n\nHere.",
     "articles/start.ja.md": "# はじめに\n\nここから。",
 }
+
+_numbers = itertools.count()
 
 
 @pytest.fixture
@@ -144,9 +152,47 @@ def store(empty_store):
         yield client
 
 
-@pytest.fixture
-def engine(tmp_path):
-    engine = open_database(load_settings({"ENGAGE_DATA_DIR": str(tmp_path / "data")}))
+@pytest.fixture(scope="module")
+def postgresql(tmp_path_factory):
+    """The URL of a real PostgreSQL, where the machine has one."""
+    binaries = [Path(shutil.which("initdb") or "/nowhere").parent, *Path("/usr/lib/postgresql").glob("*/bin")]
+    binary = next((folder for folder in binaries if (folder / "initdb").exists()), None)
+    if binary is None:
+        pytest.skip("no PostgreSQL here")
+    folder, port = Path(tempfile.mkdtemp(prefix="engage-postgresql-", dir="/tmp")), unused_port()
+    user = "nobody" if os.getuid() == 0 else None  # it does not run as root
+    if user:
+        shutil.chown(folder, user)
+    data = folder / "data"
+    command = [binary / "initdb", "-D", data, "-A", "trust", "-U", "engage", "-E", "UTF8", "--locale=C"]
+    subprocess.run(command, user=user, check=True, capture_output=True, cwd=folder)
+    options = ["-k", folder, "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen([binary / "postgres", "-D", data, *options], user=user, cwd=folder, stderr=log)
+    url = f"postgresql://engage@127.0.0.1:{port}/postgres"
+
+    def answers():
+        with contextlib.suppress(psycopg.OperationalError):
+            psycopg.connect(url).close()
+            return True
+
+    until(answers, what="PostgreSQL answers")
+    yield url
+    server.send_signal(signal.SIGINT)
+    server.wait(20)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request, tmp_path):
+    environment = {"ENGAGE_DATA_DIR": str(tmp_path / "data")}
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgresql")
+        name = f"t{next(_numbers)}"
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        environment["ENGAGE_DATABASE_URL"] = url.removesuffix("postgres") + name
+    engine = open_database(load_settings(environment))
     yield engine
     engine.dispose()
 
@@ -213,6 +259,18 @@ class TestPublishing:
         (folder / "articles" / "start.ja.md").write_text("no heading")
         assert publish(load_folder(folder, good.definitions)) == 1
         assert state_of(engine, "default").files["articles/start.ja.md"] == DOCUMENTS["articles/start.ja.md"]
+
+    def test_of_two_with_the_same_number_one_is_written(self, engine):
+        found = Definitions(segments=[Segment(id="s", condition=True)])
+        made = changes(state_of(engine, "default"), found, {})
+
+        def write(_):
+            return commit(engine, "default", 1, made, "me", "push")
+
+        with ThreadPoolExecutor(4) as pool:
+            assert sorted(pool.map(write, range(4))) == [False, False, False, True]
+        assert state_of(engine, "default").definitions == found
+        assert len(document_history(engine, "default", "segment", "s")) == 1
 
     def test_what_was_published_and_did_not_reach_the_store_is_carried_over(self, engine, store, publish, folder):
         publish(load_folder(folder))
