@@ -169,7 +169,8 @@ def _show(plan: Plan, format: str) -> None:
     if format == "text" and plan.changes:
         for line in as_markdown(plan.changes):
             typer.echo(line)
-    typer.echo(f"version {plan.base} is live: {plan.summary}", err=True)
+    live = f"version {plan.base} is live" if plan.base else "nothing is live yet"
+    typer.echo(f"{live}: {plan.summary}", err=True)
 
 
 def _check_folder(plan: Plan) -> None:
