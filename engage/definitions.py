@@ -59,7 +59,7 @@ def load_folder(folder: Path, last_good: Definitions | None = None, known: dict[
 
     `known` is filled with what was parsed, and spares parsing it again the next time.
     """
-    found = Reader(by_key(last_good or Definitions()), {} if known is None else known)
+    found = Reader(_by_key(last_good or Definitions()), {} if known is None else known)
     for kind, name in FOLDERS.items():
         for path in sorted((folder / name).glob("*.json")):
             found.read(kind, path)
@@ -182,7 +182,7 @@ def _parse_article(text: bytes, file: str) -> Parsed:
     return Parsed(text, (identifier, locale, content), problems)
 
 
-def by_key(definitions: Definitions) -> dict[Key, Any]:
+def _by_key(definitions: Definitions) -> dict[Key, Any]:
     groups: dict[str, Iterable[Any]] = {
         "rule": definitions.rules,
         "message": definitions.messages,

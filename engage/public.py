@@ -216,7 +216,7 @@ class Door:
 def engage_error(request: Request, error: Exception) -> Response:
     """Starlette's handler for our errors and the store's."""
     if not isinstance(error, EngageError):
-        error = StoreUnavailable(str(error))
+        error = StoreUnavailable(str(getattr(error, "orig", None) or error))  # SQL's own words, without the statement
     status, headers, body = error_response(error)
     response = Response(body, status)
     response.raw_headers = headers

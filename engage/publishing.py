@@ -97,7 +97,8 @@ def publish_files(
         place_of(name)
         if name not in live:
             raise NotFound("a file that is live", name, field="remove")
-    wanted = {name: text for name, text in (live | dict(files)).items() if name not in remove}
+    gone = set(remove)
+    wanted = {name: text for name, text in (live | dict(files)).items() if name not in gone}
     return _publish(engine, client, project, before, wanted, author, "push")
 
 

@@ -95,7 +95,7 @@ def plan_push(remote: Remote, paths: Iterable[Path], prune: bool) -> PushPlan:
         read.take(path)
     live = remote.get("/api/rulebooks/live", Snapshot)
     removed = [name for name in live.files if name not in read.files] if prune else []
-    wanted = {name: text for name, text in (live.files | read.files).items() if name not in removed}
+    wanted = {name: text for name, text in live.files.items() if not prune or name in read.files} | read.files
     found = load_texts(wanted, live.files).problems
     files = {name: text for name, text in read.files.items() if live.files.get(name) != text}
     problems = read.problems + _placed(found, read.places)

@@ -5,6 +5,7 @@ import pytest
 
 from engage.errors import (
     ConfigurationError,
+    Conflict,
     EngageError,
     Forbidden,
     InvalidEvent,
@@ -20,6 +21,7 @@ from engage.errors import (
 
 EVERY = [
     (ConfigurationError, 500, "configuration_error"),
+    (Conflict, 409, "conflict"),
     (EngageError, 500, "internal_error"),
     (Forbidden, 403, "forbidden"),
     (InvalidEvent, 400, "invalid_event"),
