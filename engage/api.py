@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import closing
 from typing import Any, Final
@@ -22,12 +23,12 @@ from engage.rulebooks import read_definitions
 from engage.settings import Settings
 from engage.store import connect
 from engage.stream import Hub, is_entry
-from rules import KINDS, Definitions, Explanation, State, decode_state, document_schema
+from rules import KINDS, Definitions, Explanation, State, decode_state, document_schema, tally_summary
 
 MAX_RECORDS: Final = 500
 MAX_WAIT: Final = 25.0
 _READ: Final = 200  # commits looked through at a time
-_KINDS: Final = ("rules", "messages", "segments", "articles")
+_KINDS: Final = ("rules", "messages", "segments", "articles", "project")
 
 
 class Api:
@@ -131,7 +132,17 @@ class Api:
         )
         names = sorted({name for stats in found for name in stats if not name.startswith("lag_")})
         totals = {name: sum(stats.get(name, 0) for stats in found) for name in names}
-        return json_response({"totals": totals, "rulebook": await self._in_force(project)})
+        return json_response(
+            {"totals": totals, "rules": await self._matches(project), "rulebook": await self._in_force(project)}
+        )
+
+    async def _matches(self, project: str) -> dict[str, Any]:
+        """Per rule, what became of its matches; see `rules.tally`."""
+        shards = [self._hub.shard(project, number).matches for number in range(self._shards)]
+        sums: Counter[str] = Counter()
+        for found in await asyncio.gather(*(self._client.hgetall(key) for key in shards)):
+            sums.update({name.decode(): int(value) for name, value in found.items()})
+        return tally_summary(sums)
 
     async def _in_force(self, project: str) -> dict[str, int]:
         """The newest version, the oldest that still decides in some shard, and how many shards wait for its histories."""

@@ -17,6 +17,7 @@ from engage.log import newest, read_log, to_event
 from engage.times import iso, now_ms
 from rules import Backtest, Definitions, Rule, RuleTest, Segment, cross_check, parse
 from rules.condition import references
+from rules.documents import messages_of
 from rules.duration import format_duration
 from rules.problems import nearest
 
@@ -90,12 +91,13 @@ def _with_draft(path: Path, live: Definitions) -> tuple[Definitions, str]:
             if kind == "segment" and name in segments and name not in named:
                 named[name] = segments[name]
                 waiting.append(segments[name].condition)
-    messages = [message for message in beside.messages if message.id == document.message]
+    messages = [message for message in beside.messages if message.id in messages_of(document).values()]
     found = Definitions(
         _replaced(live.rules, [document]),
         _replaced(live.messages, messages),
         _replaced(live.segments, list(named.values())),
         _replaced(live.articles, beside.articles),
+        beside.project or live.project,
     )
     errors = cross_check(found, {("rule", document.id): (str(path), text)})
     if errors:

@@ -115,4 +115,6 @@ def kind_of_text(text: bytes) -> Any:
     fields = set(value) if isinstance(value, dict) else set()
     if fields & {"kind", "content"}:
         return "message"
+    if "interruptions" in fields:
+        return "project"
     return "segment" if "condition" in fields and not fields & {"trigger", "message"} else "rule"

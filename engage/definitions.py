@@ -1,6 +1,6 @@
 """Definitions as files: reading a folder, and falling back to the last good version of what is broken in it.
 
-A folder holds `rules/<id>.json`, `messages/<id>.json`, `segments/<id>.json` and `articles/<id>.<locale>.md`.
+A folder holds `rules/<id>.json`, `messages/<id>.json`, `segments/<id>.json`, `articles/<id>.<locale>.md` and at most one `project/<id>.json`.
 """
 
 import errno
@@ -20,6 +20,7 @@ from rules import (
     Definitions,
     Message,
     Problem,
+    Project,
     Rule,
     Segment,
     cross_check,
@@ -27,7 +28,7 @@ from rules import (
     parse_article,
 )
 
-FOLDERS: Final = {"rule": "rules", "message": "messages", "segment": "segments"}
+FOLDERS: Final = {"rule": "rules", "message": "messages", "segment": "segments", "project": "project"}
 READ_BYTES: Final = 16 * 1024 * 1024  # of a file; a document may be far smaller, and is told how large it is
 ARTICLES: Final = "articles"
 Key = tuple[str, str]  # kind, id
@@ -188,17 +189,19 @@ def _by_key(definitions: Definitions) -> dict[Key, Any]:
         "message": definitions.messages,
         "segment": definitions.segments,
         "article": definitions.articles,
+        "project": definitions.project,
     }
     return {(kind, document.id): document for kind, documents in groups.items() for document in documents}
 
 
 def _definitions(documents: Iterable[Any]) -> Definitions:
-    found = Definitions([], [], [], [])
+    found = Definitions([], [], [], [], [])
     lists: dict[type, list[Any]] = {
         Rule: found.rules,
         Message: found.messages,
         Segment: found.segments,
         Article: found.articles,
+        Project: found.project,
     }
     for document in documents:
         lists[type(document)].append(document)

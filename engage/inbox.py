@@ -5,16 +5,15 @@ A delivery is `pending` while its entry lies in the inbox stream: whoever remove
 withdrawal and a trim that meet can have only one winner.
 """
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from msgspec import Raw
 
 from engage.keys import ShardKeys
 from engage.store import Script
-
-CAPACITY: Final = 100  # the newest pending deliveries of a person; older ones expire
-RECORD_MS: Final = 30 * 24 * 3600 * 1000  # how long it is remembered what became of a delivery
+from rules.limits import DELIVERY_LIFE as RECORD_MS
+from rules.limits import INBOX_CAPACITY as CAPACITY
 
 
 class Notice(msgspec.Struct):

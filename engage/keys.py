@@ -44,6 +44,7 @@ class ShardKeys:
     | decisions | stream, field `d`, capped | the newest 1,000 entries of ≤ 20 | worker (decider), in the commit |
     | failed | stream, capped | the newest 1,000 | delivery, and the decider in the commit |
     | stats | hash of counters | for ever | decider (in the commit), delivery, claim |
+    | matches | hash: "rule:what" → how many, see rules/tally.py | for ever | worker (decider), in the commit |
     | live | pub/sub channel | - | delivery, claim, decider |
     """
 
@@ -54,6 +55,7 @@ class ShardKeys:
         "lease",
         "live",
         "log",
+        "matches",
         "outbox",
         "position",
         "prefix",
@@ -74,6 +76,7 @@ class ShardKeys:
         self.generation = prefix + "generation"
         self.failed = prefix + "failed"
         self.stats = prefix + "stats"
+        self.matches = prefix + "matches"
         self.live = prefix + "live"
 
     def state(self, person: str) -> str:

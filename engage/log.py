@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from engage.wire import Times, event_time
-from rules import Event
+from rules import MESSAGE_FAILED, SERVICE, Event
 
 _READ: Final = 200  # entries at a time
 _REMEMBERED: Final = 1_000_000  # messageIds of a log, twice: as the decider does
@@ -113,7 +113,7 @@ def to_event(record: Logged) -> Event:
     context = call.context or {}
     return Event(
         type=record.kind,
-        name=call.event if record.kind == "track" and call.event else record.kind,
+        name=call.event if record.kind in ("track", SERVICE) and call.event else record.kind,
         message_id=record.message_id,
         timestamp=record.time,
         person=record.p,
@@ -131,6 +131,12 @@ def _text(value: Id) -> str | None:
     if value is None or value == "":
         return None
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def failure(person: str, delivery_id: str, reason: str, now: int) -> bytes:
+    """A log entry that says that a delivery could not be made. It is the service's own word: no sign of the person."""
+    call = Call(type=SERVICE, event=MESSAGE_FAILED, properties={"delivery_id": delivery_id, "reason": reason})
+    return msgspec.json.encode([Logged(person, now, call, i=f"failed:{delivery_id}", k=SERVICE)])
 
 
 def read_log(client: Any, log: str) -> Iterator[tuple[float, Logged]]:

@@ -146,7 +146,7 @@ TABLE: Final = (
     Setting("secret_key", "ENGAGE_SECRET_KEY", "1 to 200 ASCII characters without : or space", _key, None, "the first project's secret key; not set: made once and kept", is_secret=True),
     Setting("identity_secret", "ENGAGE_IDENTITY_SECRET", "a text", str, None, "turns identity verification on: a userId then needs its userHash", is_secret=True),
     Setting("allowed_origins", "ENGAGE_ALLOWED_ORIGINS", "origins such as https://app.example.com, separated by commas", _origins, "", "pages that may call the public wire; empty: any"),
-    Setting("rules_dir", "ENGAGE_RULES_DIR", "a folder", _folder, None, "holds rules/, messages/, segments/, articles/; `engage up` watches it"),
+    Setting("rules_dir", "ENGAGE_RULES_DIR", "a folder", _folder, None, "holds rules/, messages/, segments/, articles/, project/; `engage up` watches it"),
     Setting("shards", "ENGAGE_SHARDS", "a number from 1 to 1024", _integer(1, 1_024), "8", "parts of the log; fixed once data exist"),
     Setting("log_retention_ms", "ENGAGE_LOG_RETENTION", "a duration from a minute to ten years, such as 7d or 12h", _duration_ms, "7d", "how long events stay in the log"),
     Setting("url", "ENGAGE_URL", "an http: or https: URL", _url("http", "https"), "http://127.0.0.1:8700", "the running service, for commands that talk to it"),

@@ -10,6 +10,7 @@ from engage.checking import documents_in, kind_of_text
 from engage.definitions import FOLDERS, load_folder
 from engage.errors import InvalidRequest
 from rules import Definitions, Message, Problem, Rule, Rulebook, Trial, cross_check, parse, trial_rulebook, try_case
+from rules.documents import messages_of
 from rules.duration import format_duration
 from rules.problems import line_column
 from rules.source import read_document
@@ -18,7 +19,7 @@ PASSED: Final = 0
 FAILED: Final = 1
 BROKEN: Final = 2
 NONE: Final = 5  # as pytest says that it found none
-_OTHERS: Final = {FOLDERS["message"], FOLDERS["segment"]}
+_OTHERS: Final = {folder for kind, folder in FOLDERS.items() if kind != "rule"}
 
 
 class FileTrial(msgspec.Struct):
@@ -105,7 +106,7 @@ def _in_folder(root: Path) -> _Set:
 
 def _elsewhere(paths: list[Path]) -> _Set:
     """Rules without a definitions folder; a stand-in for each message they or their tests name."""
-    found = _Set(Definitions([], [], [], []), [], {})
+    found = _Set(Definitions([], [], [], [], []), [], {})
     for path in paths:
         text = path.read_bytes()
         document, problems = parse("rule", text, str(path))
@@ -113,7 +114,7 @@ def _elsewhere(paths: list[Path]) -> _Set:
         if isinstance(document, Rule):
             found.definitions.rules.append(document)
             found.files[document.id] = str(path), text
-    named = {rule.message for rule in found.definitions.rules}
+    named = {name for rule in found.definitions.rules for name in messages_of(rule).values()}
     for rule in found.definitions.rules:
         for case in rule.tests:
             named |= {one.deliver or one.withdraw or "" for one in case.expect} - {""}

@@ -8,7 +8,7 @@ import msgspec
 
 from engage.definitions import ARTICLES, FOLDERS, Loaded, Reader
 from engage.errors import InvalidRequest
-from rules import Article, Definitions, Message, Rule, Segment
+from rules import Article, Definitions, Message, Project, Rule, Segment
 from rules.documents import ID_PATTERN
 
 GROUPS: Final[dict[str, tuple[str, type]]] = {
@@ -16,6 +16,7 @@ GROUPS: Final[dict[str, tuple[str, type]]] = {
     "message": ("messages", Message),
     "segment": ("segments", Segment),
     "article": ("articles", Article),
+    "project": ("project", Project),
 }
 _NAME: Final = re.compile(
     rf"({'|'.join(FOLDERS.values())})/({ID_PATTERN})\.json|{ARTICLES}/({ID_PATTERN})\.([^/\\.\x00-\x1f\x7f]{{1,64}})\.md"
@@ -36,7 +37,7 @@ def place_of(name: str) -> Place:
     found = _NAME.fullmatch(name)
     if found is None:
         raise InvalidRequest(
-            "`rules/<id>.json`, `messages/<id>.json`, `segments/<id>.json` or `articles/<id>.<locale>.md`",
+            "`rules/<id>.json`, `messages/<id>.json`, `segments/<id>.json`, `project/<id>.json` or `articles/<id>.<locale>.md`",
             name[:200],
             field="files",
         )

@@ -1,10 +1,11 @@
 """The engine: rule documents, conditions, time, decisions. Pure: no I/O, no clock, no randomness."""
 
+from rules.apply import MESSAGE_FAILED, SERVICE
 from rules.backtest import Backtest, RuleTest
 from rules.check import check_document, cross_check, parse, parse_article
 from rules.decide import decide
 from rules.dialect import EvaluationError
-from rules.documents import Article, ArticleContent, Definitions, Message, Rule, Segment
+from rules.documents import Article, ArticleContent, Definitions, Message, Project, Rule, Segment
 from rules.duration import format_duration, parse_duration
 from rules.errors import DurationError, RulesError, StateError
 from rules.evaluate import evaluate, read_pair, read_value
@@ -17,11 +18,14 @@ from rules.problems import Problem
 from rules.rulebook import Rulebook, compile_rulebook
 from rules.schema import KINDS, document_schema
 from rules.state import State, decode_state, encode_state, new_state
+from rules.tally import summary as tally_summary
 from rules.trial import Trial, trial_rulebook, try_case
 
 __all__ = [
     "KINDS",
     "LANGUAGES",
+    "MESSAGE_FAILED",
+    "SERVICE",
     "Article",
     "ArticleContent",
     "Backtest",
@@ -37,6 +41,7 @@ __all__ = [
     "Observed",
     "Outcome",
     "Problem",
+    "Project",
     "Rule",
     "RuleTest",
     "Rulebook",
@@ -65,6 +70,7 @@ __all__ = [
     "parse_duration",
     "read_pair",
     "read_value",
+    "tally_summary",
     "trial_rulebook",
     "try_case",
 ]

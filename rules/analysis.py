@@ -10,10 +10,12 @@ import msgspec
 
 from rules.cases import check_cases
 from rules.condition import Condition, Segments, merge_trackers, read_condition
-from rules.documents import ID_PATTERN, Absence, EventNames, Frequency, Rule, names_of
+from rules.documents import ID_PATTERN, Absence, EventNames, Frequency, Project, Rule, Wait, messages_of, names_of
 from rules.duration import parse_duration
 from rules.errors import DurationError
-from rules.limits import MAX_EVENT_NAMES, WITHOUT_TIMESTAMPS
+from rules.experiment import ARMS, Goal
+from rules.interruptions import NO_LIMITS, Limits
+from rules.limits import MAX_EVENT_NAMES, MAX_VARIANTS, WITHOUT_TIMESTAMPS
 from rules.problems import Path, Report
 from rules.schedule import LiveSchedule, read_schedule
 from rules.temporal import Tracker, times_of
@@ -42,6 +44,8 @@ class AbsenceTrigger(msgspec.Struct, frozen=True):
 
 
 class Analysis(msgspec.Struct):
+    """`wait`: what a message that interrupts does where there is no room: ms to wait at most, 0: lapse; None: wait behind others in the inbox."""
+
     rule: Rule
     triggers: tuple[str, ...]
     condition: Condition
@@ -50,6 +54,8 @@ class Analysis(msgspec.Struct):
     delay: int | Condition = 0
     cap: Cap | None = ONCE
     schedule: LiveSchedule | None = None
+    wait: int | None = None
+    goal: Goal | None = None
 
 
 def check_id(value: str, file: str, report: Report) -> None:
@@ -70,21 +76,36 @@ def check_reference(value: str, path: Path, report: Report) -> None:
 
 def analyse(rule: Rule, report: Report, segments: Segments | None = None) -> Analysis | None:
     """None with the problems reported. Without `segments`, what a rule says of one is taken on trust."""
-    check_reference(rule.message, ("message",), report)
+    _check_messages(rule, report)
     _check_names(rule, report)
-    check_cases(rule.tests, report)
+    check_cases(rule.tests, [variant.id for variant in rule.variants or ()], report)
     found = read_condition(rule.condition, ("condition",), report, segments=segments)
     trackers = dict(found.trackers) if found else {}
     absence = _absence(rule, trackers, report)
     delay = _delay(rule, absence, report, segments)
     cap = _cap(rule.frequency, report)
     schedule = None if rule.schedule is None else read_schedule(rule.schedule, ("schedule",), report)
+    wait = None
+    if rule.if_busy is not None:
+        wait = duration_at(rule.if_busy.wait, ("if_busy", "wait"), report, 1) if isinstance(rule.if_busy, Wait) else 0
+    goal = None
+    if rule.goal is not None:
+        goal = Goal(names_of(rule.goal.event), duration_at(rule.goal.within, ("goal", "within"), report, 1))
     if report.failed or found is None:
         return None
     if isinstance(delay, Condition):
         merge_trackers(trackers, delay.trackers)
     triggers = absence.after if absence else names_of(rule.trigger)  # type: ignore[arg-type]
-    return Analysis(rule, triggers, found, trackers, absence, delay, cap, schedule)
+    return Analysis(rule, triggers, found, trackers, absence, delay, cap, schedule, wait, goal)
+
+
+def read_limits(project: Project | None, report: Report) -> Limits:
+    """The project's limits on what interrupts."""
+    given = project.interruptions if project else None
+    if given is None:
+        return NO_LIMITS
+    quiet = 0 if given.quiet is None else duration_at(given.quiet, ("interruptions", "quiet"), report, 1)
+    return Limits(given.per_session or 0, given.per_day or 0, quiet)
 
 
 def duration_at(value: Any, path: Path, report: Report, least: int = 0) -> int:
@@ -98,6 +119,31 @@ def duration_at(value: Any, path: Path, report: Report, least: int = 0) -> int:
     return length
 
 
+def _check_messages(rule: Rule, report: Report) -> None:
+    """One `message`, or `variants` of it."""
+    for path, name in messages_of(rule).items():
+        check_reference(name, path, report)
+    if rule.variants is None:
+        if rule.message is None:
+            report.add((), "Expected the field `message` (or `variants`), which is missing")
+        return
+    if rule.message is not None:
+        report.add(("message",), "Expected either `message` or `variants`, got both")
+    ids = [variant.id for variant in rule.variants]
+    if not 2 <= len(ids) <= MAX_VARIANTS:
+        report.add(("variants",), f"Expected 2 to {MAX_VARIANTS} variants, got {len(ids)}")
+    if ids and not any(variant.weight for variant in rule.variants):
+        report.add(("variants",), "Expected at least one variant with a weight above 0")
+    for index, name in enumerate(ids):
+        path = ("variants", index, "id")
+        if name in ids[:index]:
+            report.add(path, f"Expected each variant's id once, got `{name}` twice")
+        elif name in ARMS:
+            report.add(path, f"Expected another id: `{name}` is what statistics call those who are in no variant")
+        elif not _ID.fullmatch(name):
+            report.add(path, f"Expected letters, digits, `_`, `.` or `-` (at most 64), got `{name[:70]}`")
+
+
 def _check_names(rule: Rule, report: Report) -> None:
     fields: list[tuple[Path, EventNames]] = [(("cancel_on",), rule.cancel_on)]
     if isinstance(rule.trigger, Absence):
@@ -106,7 +152,6 @@ def _check_names(rule: Rule, report: Report) -> None:
         fields.append((("trigger",), rule.trigger))
     if rule.goal:
         fields.append((("goal", "event"), rule.goal.event))
-        duration_at(rule.goal.within, ("goal", "within"), report, 1)
     for path, names in fields:
         if not names and path != ("cancel_on",):
             report.add(path, "Expected the name of at least one event, got an empty array")

@@ -11,8 +11,11 @@ from rules.rulebook import LiveTracker, Rulebook
 from rules.state import Session, State, merge_traits
 from rules.tracks import Track, day_of, mark_of, note, note_step, note_value
 
+MESSAGE_FAILED: Final = "Message Failed"  # said by the service itself: a delivery could not be rendered
+SERVICE: Final = "service"  # the type of what the service itself says: no sign of the person
 INTERACTIONS: Final = frozenset(
     (
+        MESSAGE_FAILED,
         "Message Shown",
         "Message Clicked",
         "Message Dismissed",
@@ -31,6 +34,9 @@ Note = tuple[LiveTracker, int, Any]
 
 def apply_event(state: State, event: Event, moment: int, rulebook: Rulebook) -> None:
     """Changes the state in place."""
+    if event.type == SERVICE:
+        state.clock = max(moment, state.clock)
+        return
     _seen(state, event, moment)
     if event.type == "identify":
         _merge_user(state, event.traits)
@@ -118,6 +124,8 @@ def _interaction(state: State, event: Event, moment: int) -> None:
                 record.shown_at = at
             if event.name == "Message Dismissed":
                 record.dismissed_at = max(at, record.dismissed_at or 0)
+            elif event.name == "Message Completed":
+                record.completed_at = max(at, record.completed_at or 0)
             return
 
 

@@ -20,7 +20,6 @@ from rules.rulebook import compile_rulebook
 from rules.variables import iso
 
 PEOPLE_SHOWN: Final = 1_000
-INTERRUPTING: Final = frozenset(("tour", "modal", "chat", "survey"))
 
 
 class Day(msgspec.Struct):
@@ -176,7 +175,7 @@ class Backtest:
         found: Counter[tuple[str, str]] = Counter()
         by_person: dict[str, list[tuple[int, str]]] = {}
         for told in self._told.values():
-            if self._with.rules[told.rule.id].message.kind in INTERRUPTING:
+            if self._with.rules[told.rule.id].interrupts:
                 for person, times in told.times.items():
                     by_person.setdefault(person, []).extend((at, told.rule.id) for at in times)
         for messages in by_person.values():

@@ -19,7 +19,7 @@ _ID: Final = re.compile(ID_PATTERN)
 _INTERACTIONS: Final = ("Message Shown", "Message Clicked", "Message Dismissed", "Message Completed")
 
 
-def check_cases(cases: list[Case], report: Report) -> None:
+def check_cases(cases: list[Case], variants: list[str], report: Report) -> None:
     """What the shape alone does not say: times, one call an event, one outcome an expectation, each name once."""
     names: set[str] = set()
     for index, case in enumerate(cases):
@@ -29,6 +29,9 @@ def check_cases(cases: list[Case], report: Report) -> None:
         names.add(case.name)
         if case.start is not None and _moment(case.start) is None:
             report.add((*path, "start"), f"Expected a time like `{START}`, got `{case.start[:60]}`")
+        if case.variant is not None and case.variant not in variants:
+            message = f"The rule has no variant `{case.variant[:60]}`{nearest(case.variant, variants)}"
+            report.add((*path, "variant"), message)
         if not case.events:
             report.add((*path, "events"), "Expected at least one event, got none")
         for number, event in enumerate(case.events):

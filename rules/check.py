@@ -3,21 +3,21 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
-from rules.analysis import analyse, check_id
+from rules.analysis import analyse, check_id, read_limits
 from rules.cases import messages_in
 from rules.condition import read_condition, references
 from rules.content import articles_in, check_message
-from rules.documents import Article, ArticleContent, Definitions, Document, Message, Rule, Segment
+from rules.documents import Article, ArticleContent, Definitions, Document, Message, Project, Rule, Segment, messages_of
 from rules.limits import MAX_TEXT_BYTES
 from rules.problems import Path, Problem, Report, nearest
 from rules.shape import to_struct
 from rules.source import read_document
 from rules.temporal import SEGMENT
 
-DocumentKind = Literal["rule", "message", "segment"]
+DocumentKind = Literal["rule", "message", "segment", "project"]
 Files = Mapping[tuple[str, str], tuple[str, bytes]]
 
-STRUCTS: Final[dict[str, type[Document]]] = {"rule": Rule, "message": Message, "segment": Segment}
+STRUCTS: Final[dict[str, type[Document]]] = {"rule": Rule, "message": Message, "segment": Segment, "project": Project}
 
 
 def parse(kind: DocumentKind, text: bytes, file: str) -> tuple[Document | None, list[Problem]]:
@@ -41,6 +41,8 @@ def check_document(document: Document, report: Report) -> None:
         check_message(document, report)
     elif isinstance(document, Segment):
         read_condition(document.condition, ("condition",), report)
+    elif isinstance(document, Project):
+        read_limits(document, report)
 
 
 def parse_article(text: bytes, file: str) -> tuple[str, str, ArticleContent | None, list[Problem]]:
@@ -87,7 +89,11 @@ def cross_check(definitions: Definitions, files: Files | None = None) -> list[Pr
         ("message", definitions.messages),
         ("segment", definitions.segments),
         ("article", definitions.articles),
+        ("project", definitions.project),
     ]
+    for project in definitions.project[1:]:
+        told = f"Expected one document about the project, got `{project.id}` beside `{definitions.project[0].id}`"
+        checker.add("project", project.id, ("id",), told)
     for kind, documents in groups:
         checker.once(kind, [document.id for document in documents])
     messages = {message.id for message in definitions.messages}
@@ -96,7 +102,8 @@ def cross_check(definitions: Definitions, files: Files | None = None) -> list[Pr
     for segment in definitions.segments:
         checker.named("segment", segment.id, segment.condition, ("condition",), known)
     for rule in definitions.rules:
-        checker.exists("rule", rule.id, ("message",), "message", rule.message, messages)
+        for place, shown in messages_of(rule).items():
+            checker.exists("rule", rule.id, place, "message", shown, messages)
         for path, name in messages_in(rule.tests):
             checker.exists("rule", rule.id, path, "message", name, messages)
         checker.named("rule", rule.id, rule.condition, ("condition",), known)

@@ -2,29 +2,34 @@
 
 Order within one decision, and therefore what a replay gives again:
 
-1. timers due before the event's moment fire, each at its own time (a tick fires those due until now);
-2. the event changes the state: traits, group, session, trackers, what was shown;
+1. timers due before the event's moment fire, each at its own time (a tick fires those due until now), and deliveries expire;
+2. the event changes the state: traits, group, session, trackers, what was shown, which goals were reached;
 3. it cancels: timers and deliveries by `cancel_on`, absences by `without`;
-4. it triggers rules.
+4. what waits for room looks whether there is some;
+5. it triggers rules, the higher priority first, then by id.
 """
 
 from typing import Any
 
-from rules.apply import apply_event, event_root
+from rules.apply import INTERACTIONS, MESSAGE_FAILED, apply_event, event_root
 from rules.data import Cause, build, group_data, user_data
 from rules.dialect import DataHandle, EvaluationError, handle, is_true, value_of
 from rules.duration import format_duration, parse_duration
 from rules.errors import DurationError
 from rules.event import Event
+from rules.experiment import HOLDOUT, MESSAGE, left_out, pick
 from rules.frequency import capped, pending, remember
-from rules.ids import delivery_id, draw
+from rules.ids import delivery_id
 from rules.index import VarPath, walk
+from rules.interruptions import busy
+from rules.limits import DELIVERY_LIFE, INBOX_CAPACITY
 from rules.outcome import Considered, Delivery, Outcome, Result
 from rules.prune import prune
-from rules.rulebook import LiveRule, Rulebook
-from rules.state import Record, State, Timer
+from rules.rulebook import LiveRule, LiveVariant, Rulebook
+from rules.state import Exposure, Pending, Record, State, Timer
+from rules.tally import ARM, CANCELLED, EXPIRED, RUNNING, SHOWN, STATE_OF, WAITING
 from rules.temporal import Slot
-from rules.timers import cancel, cancel_absences, expect, next_due, take_due
+from rules.timers import cancel_absences, cancel_timer, cancel_waiting, expect, next_due, take_due
 
 
 def decide(state: State, event: Event | None, now: int, rulebook: Rulebook) -> Outcome:
@@ -38,10 +43,10 @@ def decide(state: State, event: Event | None, now: int, rulebook: Rulebook) -> O
         decision.fire(now)
     else:
         moment = max(event.timestamp, state.clock)
-        if state.timers or state.waiting:
+        if state.timers or state.waiting or state.pending:
             decision.fire(moment - 1)
         decision.take(event, moment)
-    if state.timers or state.waiting:
+    if state.timers or state.waiting or state.pending:
         outcome.next_timer = next_due(state)
     return outcome
 
@@ -57,18 +62,66 @@ class _Decision:
     def say(self, rule: str, result: Result, at: int, detail: str = "") -> None:
         self.outcome.considered.append(Considered(rule, result, detail, at))
 
+    def count(self, rule: str, what: str, by: int = 1) -> None:
+        tally, name = self.outcome.tally, f"{rule}:{what}"
+        tally[name] = tally.get(name, 0) + by
+
+    def settle(self, rule: str, result: Result, at: int, detail: str = "", waited: bool = False) -> None:
+        """Says what became of a match, and counts it: a new one, or one that had `waited`."""
+        self.say(rule, result, at, detail)
+        self.move(rule, WAITING if waited else None, STATE_OF[result])
+
+    def move(self, rule: str, before: str | None, after: str) -> None:
+        """One match from a state (None: a new one) to another."""
+        if before == after:
+            return
+        if before is None:
+            self.count(rule, "matched")
+        else:
+            self.count(rule, before, -1)
+        self.count(rule, after)
+
     def fire(self, until: int) -> None:
-        """Timers due until a moment, in order, each at its own time."""
+        """Timers due until a moment, in order, each at its own time; then what has expired."""
         state = self.state
-        for due, rule_id, timer in take_due(state, until):
+        for due, rule_id, timer, absence in take_due(state, until):
             at = state.clock = max(due, state.clock)
-            rule = self.rulebook.rules.get(rule_id)
-            if rule is None:
-                self.say(rule_id, "cancelled", at, "the rule is no longer live")
-                continue
-            cause = Cause(None, timer.message_id, timer.snapshot)
-            if rule.absence is None or self.holds(rule, cause, at):
-                self.deliver(rule, cause, at)
+            self.wake(rule_id, timer, absence, at)
+        self.expire(until)
+
+    def wake(self, rule_id: str, timer: Timer, absence: bool, at: int) -> None:
+        rule = self.rulebook.rules.get(rule_id)
+        if rule is None:
+            detail = "the rule is no longer live"
+            if absence:
+                self.say(rule_id, "cancelled", at, detail)
+            else:
+                self.settle(rule_id, "cancelled", at, detail, waited=True)
+            return
+        cause = Cause(None, timer.message_id, timer.snapshot)
+        if absence:
+            if self.holds(rule, cause, at):
+                self.offer(rule, cause, at, timer.caused_at)
+        elif timer.until is None:
+            self.offer(rule, cause, at, timer.caused_at, waited=True)
+        else:
+            self.offer_again(rule, timer, cause, at)
+
+    def offer_again(self, rule: LiveRule, timer: Timer, cause: Cause, at: int) -> None:
+        """What waited for room: if its condition still holds, and its time is not over."""
+        data = _Data(self.state, cause, at, [rule])
+        result, detail = data.test(rule)
+        if result is not None:
+            self.settle(rule.id, "cancelled", at, detail or "its condition no longer holds", waited=True)
+        else:
+            self.offer(rule, cause, at, timer.caused_at, waited=True, until=timer.until)
+
+    def expire(self, until: int) -> None:
+        """Deliveries that were not shown in time."""
+        pending_ = self.state.pending
+        for identifier in [name for name, found in pending_.items() if found.expires_at <= until]:
+            found = pending_.pop(identifier)
+            self.settle(found.rule_id, "expired", found.expires_at, "not shown in time", waited=True)
 
     def holds(self, rule: LiveRule, cause: Cause, at: int) -> bool:
         """The condition of one rule on its own, when its timer fires."""
@@ -80,29 +133,80 @@ class _Decision:
 
     def take(self, event: Event, moment: int) -> None:
         state, rulebook = self.state, self.rulebook
+        if event.name in INTERACTIONS:
+            self.interaction(event, moment)
         apply_event(state, event, moment, rulebook)
         prune(state, rulebook, moment)
+        if event.name in rulebook.goals:
+            self.reach_goals(event)
         if event.name in rulebook.cancelling:
             self.cancel(event, moment)
         if state.waiting and event.name in rulebook.without:
             for rule_id in cancel_absences(state, rulebook, event.name, event.timestamp):
                 self.say(rule_id, "cancelled", moment, f"{event.name} happened")
+        if state.timers:
+            self.look_for_room(moment)
         self.trigger(event, moment)
+
+    def interaction(self, event: Event, moment: int) -> None:
+        """What a delivery's first interaction says of it: it was shown, or could not be made."""
+        identifier = event.properties.get("delivery_id")
+        if not isinstance(identifier, str):
+            return
+        state = self.state
+        waiting = state.pending.pop(identifier, None)
+        if event.name == MESSAGE_FAILED:
+            if waiting is not None:
+                known = state.records.get(waiting.rule_id, [])
+                state.records[waiting.rule_id] = [one for one in known if one.delivery_id != identifier]
+                self.settle(waiting.rule_id, "failed", moment, str(event.properties.get("reason", "")), waited=True)
+        elif waiting is not None:
+            self.move(waiting.rule_id, WAITING, SHOWN)
+        else:
+            for rule_id, records in state.records.items():
+                for record in records:
+                    if record.delivery_id == identifier and record.shown_at is None:
+                        self.move(rule_id, CANCELLED if record.withdrawn else EXPIRED, SHOWN)
+
+    def reach_goals(self, event: Event) -> None:
+        for rule in self.rulebook.goals[event.name]:
+            exposure = self.state.exposures.get(rule.id)
+            if exposure is None or exposure.reached or rule.goal is None:
+                continue
+            if exposure.at < event.timestamp <= exposure.at + rule.goal.within:
+                exposure.reached = True
+                self.count(rule.id, f"{ARM}{exposure.arm}:reached")
+
+    def look_for_room(self, moment: int) -> None:
+        """An event may have made room for what waits: a session began, or another message was closed."""
+        waiting = [(name, timer) for name, timer in self.state.timers.items() if timer.until is not None]
+        rules = self.rulebook.rules
+        found = [(rules[name], timer) for name, timer in waiting if name in rules]
+        for rule, timer in sorted(found, key=lambda one: (-one[0].priority, one[0].id)):
+            if busy(self.state, self.rulebook.limits, True, moment) is None:
+                del self.state.timers[rule.id]
+                self.offer_again(rule, timer, Cause(None, timer.message_id, timer.snapshot), moment)
 
     def cancel(self, event: Event, moment: int) -> None:
         """`cancel_on`, among what this person waits for only."""
         state = self.state
+        happened = f"{event.name} happened"
         for rule_id in sorted({*state.timers, *state.waiting, *state.records}):
             rule = self.rulebook.rules.get(rule_id)
             if rule is None or event.name not in rule.cancel_on:
                 continue
-            if cancel(state, rule_id, event.timestamp):
-                self.say(rule_id, "cancelled", moment, f"{event.name} happened")
+            if cancel_timer(state, rule_id, event.timestamp):
+                self.settle(rule_id, "cancelled", moment, happened, waited=True)
+            elif cancel_waiting(state, rule_id, event.timestamp):
+                self.say(rule_id, "cancelled", moment, happened)
             for record in state.records.get(rule_id, ()):
                 if pending(record, moment):
                     record.withdrawn = True
                     self.outcome.withdrawn.append(record.delivery_id)
-                    self.say(rule_id, "withdrawn", moment, f"{event.name} happened")
+                    if state.pending.pop(record.delivery_id, None) is None:
+                        self.say(rule_id, "withdrawn", moment, happened)
+                    else:
+                        self.settle(rule_id, "withdrawn", moment, happened, waited=True)
 
     def trigger(self, event: Event, moment: int) -> None:
         cause = Cause(event, event.message_id)
@@ -136,44 +240,94 @@ class _Decision:
 
     def matched(self, rule: LiveRule, event: Event, moment: int, data: "_Data") -> None:
         """The condition holds at the trigger: now, later, or not again."""
-        if self.suppressed(rule, moment):
+        if self.suppressed(rule, moment, False):
             return
         cause = data.cause
         try:
             delay = data.delay(rule)
         except (EvaluationError, DurationError) as error:
-            self.say(rule.id, "error", moment, f"delay: {error}")
+            self.settle(rule.id, "error", moment, f"delay: {error}")
             return
-        if delay == 0:
-            self.deliver(rule, cause, moment)
-        elif rule.id in self.state.timers:
-            self.say(rule.id, "delayed", moment, "its timer runs already")
+        if rule.id in self.state.timers and (delay or rule.wait):
+            self.runs_already(rule, moment)
+        elif delay == 0:
+            self.offer(rule, cause, moment, event.timestamp)
         else:
             timer = Timer(moment + delay, event.timestamp, event.message_id, cause.keep(rule.kept))
             self.state.timers[rule.id] = timer
-            self.say(rule.id, "delayed", moment, format_duration(delay))
+            self.settle(rule.id, "delayed", moment, format_duration(delay))
 
-    def suppressed(self, rule: LiveRule, at: int) -> bool:
+    def runs_already(self, rule: LiveRule, at: int) -> None:
+        self.say(rule.id, "delayed", at, "its timer runs already")
+        self.move(rule.id, None, RUNNING)
+
+    def suppressed(self, rule: LiveRule, at: int, waited: bool) -> bool:
         """Whether its schedule or its frequency forbids a match; said."""
         if rule.schedule is not None and not rule.schedule.allows(at, self.state.timezone):
-            self.say(rule.id, "outside_schedule", at)
+            self.settle(rule.id, "outside_schedule", at, waited=waited)
             return True
         reason = capped(self.state, rule.id, rule.cap, at)
         if reason is not None:
-            self.say(rule.id, "capped", at, reason)
+            self.settle(rule.id, "capped", at, reason, waited)
         return reason is not None
 
-    def deliver(self, rule: LiveRule, cause: Cause, at: int) -> None:
-        """The last gate, and the delivery."""
-        state, message = self.state, rule.message
-        if self.suppressed(rule, at):
+    def offer(
+        self, rule: LiveRule, cause: Cause, at: int, caused_at: int, waited: bool = False, until: int | None = None
+    ) -> None:
+        """The last gates, and the delivery. `waited`: the match was counted before; `until`: it waits for room, so long."""
+        if self.suppressed(rule, at, waited):
             return
-        if rule.holdout and draw("holdout", rule.id, state.person) < rule.holdout:
-            self.say(rule.id, "holdout", at)
+        variant = self.assign(rule, at, waited)
+        if variant is None:
             return
+        full = None
+        if variant.message.interrupts:
+            full = busy(self.state, self.rulebook.limits, rule.wait is not None, at)
+        if full is None:
+            self.deliver(rule, variant, cause, at, waited)
+            return
+        if until is None and rule.wait:
+            until = at + rule.wait
+        if until is None or until <= at:
+            self.settle(rule.id, full.result, at, full.detail, waited)
+            return
+        if rule.id in self.state.timers:
+            self.runs_already(rule, at)
+            return
+        due = until if full.free_at is None else min(until, max(full.free_at, at + 1))
+        self.state.timers[rule.id] = Timer(due, caused_at, cause.message_id, cause.keep(rule.kept), until)
+        self.settle(rule.id, "queued", at, f"{full.result}: {full.detail}", waited)
+
+    def assign(self, rule: LiveRule, at: int, waited: bool) -> LiveVariant | None:
+        """The message this person gets; None for one who is left out, said. The first time is remembered: an experiment counts people."""
+        state = self.state
+        arm = left_out(rule.id, state.person, rule.holdout, self.rulebook.holdout)
+        variant = None if arm else self.variant(rule)
+        if (rule.goal or len(rule.variants) > 1) and rule.id not in state.exposures:
+            known = arm or (variant and variant.id) or MESSAGE
+            state.exposures[rule.id] = Exposure(known, at)
+            self.count(rule.id, f"{ARM}{known}:people")
+        if arm:
+            self.settle(rule.id, "holdout", at, "" if arm == HOLDOUT else "of the project", waited)
+        return variant
+
+    def variant(self, rule: LiveRule) -> LiveVariant:
+        """A person keeps the variant they were given first, as long as there is such a one."""
+        variants = rule.variants
+        if len(variants) == 1:
+            return variants[0]
+        exposure = self.state.exposures.get(rule.id)
+        for variant in variants:
+            if exposure is not None and variant.id == exposure.arm:
+                return variant
+        return variants[pick(rule.id, self.state.person, [variant.weight for variant in variants])]
+
+    def deliver(self, rule: LiveRule, variant: LiveVariant, cause: Cause, at: int, waited: bool) -> None:
+        state, message = self.state, variant.message
         identifier = delivery_id(rule.id, state.person, cause.message_id, self.rulebook.secret)
         expires_at = None if message.expires is None else at + message.expires
-        remember(state, rule.id, Record(identifier, at, expires_at), rule.cap, at)
+        record = Record(identifier, at, expires_at, interrupts=message.interrupts)
+        remember(state, rule.id, record, rule.cap, at, self.rulebook.limits.quiet)
         delivery = Delivery(
             delivery_id=identifier,
             rule_id=rule.id,
@@ -181,7 +335,7 @@ class _Decision:
             kind=message.kind,
             person=state.person,
             priority=rule.priority,
-            variant=None,
+            variant=variant.id,
             decided_at=at,
             expires_at=expires_at,
             show_on=message.show_on,
@@ -189,7 +343,20 @@ class _Decision:
             data=build(state, cause, at, message.reads, {}),
         )
         self.outcome.deliveries.append(delivery)
-        self.say(rule.id, "matched", at)
+        self.settle(rule.id, "matched", at, waited=waited)
+        state.pending[identifier] = Pending(rule.id, expires_at or at + DELIVERY_LIFE)
+        if len(state.pending) > INBOX_CAPACITY:
+            self.make_way(at)
+
+    def make_way(self, at: int) -> None:
+        """The inbox is full: its oldest delivery expires."""
+        identifier, oldest = next(iter(self.state.pending.items()))
+        del self.state.pending[identifier]
+        for record in self.state.records.get(oldest.rule_id, ()):
+            if record.delivery_id == identifier:
+                record.expires_at = at
+        self.outcome.withdrawn.append(identifier)
+        self.settle(oldest.rule_id, "expired", at, f"the inbox holds {INBOX_CAPACITY}", waited=True)
 
 
 class _Data:

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from rules.duration import PATTERN
-from rules.limits import MAX_DURATION, MAX_EVENT_NAMES, MAX_FREQUENCY
+from rules.limits import MAX_DURATION, MAX_EVENT_NAMES, MAX_FREQUENCY, MAX_INTERRUPTIONS, MAX_VARIANTS, MAX_WEIGHT
 
 ID_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
@@ -40,6 +40,7 @@ SomeEvents = (
     EventName | Annotated[list[EventName], Meta(extra_json_schema={"minItems": 1, "maxItems": MAX_EVENT_NAMES})]
 )
 Kind = Literal["tour", "chat", "article", "banner", "modal", "tooltip", "checklist", "survey"]
+INTERRUPTING: Final = frozenset(("tour", "modal", "chat", "survey"))
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 CalendarDay = Annotated[str, Meta(extra_json_schema={"pattern": r"^\d{4}-\d\d-\d\d$"})]
 Clock = Annotated[str, Meta(extra_json_schema={"pattern": r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$"})]
@@ -84,6 +85,22 @@ class Goal(msgspec.Struct, forbid_unknown_fields=True):
 
     event: Annotated[SomeEvents, told("The event (or any of several) that reaches the goal.", "Plan Purchased")]
     within: Annotated[Duration, told("How long after the delivery it counts.", "3d")]
+
+
+class Variant(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """One of several messages that are tried against each other."""
+
+    id: Annotated[Identifier, told("What it is called in statistics and on the wire.", "short")]
+    message: Annotated[Identifier, told("The id of the message these people get.", "pricing-help-short")]
+    weight: Annotated[
+        float, Meta(ge=0, le=MAX_WEIGHT), told("Its share among the weights of all. Left out: 1.", 1, 9)
+    ] = 1.0
+
+
+class Wait(msgspec.Struct, forbid_unknown_fields=True):
+    """A message that interrupts waits until nothing else does and the project's limits leave room."""
+
+    wait: Annotated[Duration, told("How long at most; then it lapses.", "2h")]
 
 
 class Schedule(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -149,6 +166,9 @@ class Case(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_on
 
     name: Annotated[str, Meta(min_length=1, max_length=200), told("What it shows.", "on the second visit")]
     user: Annotated[CaseUser, told("Who.", {"id": "ann", "traits": {"plan": "trial"}})] = CaseUser()
+    variant: Annotated[
+        Identifier | None, told("The variant the person is in. Left out: the rule's first.", "short")
+    ] = None
     start: Annotated[
         str | None, told("The moment of `0s`, ISO 8601. Left out: a Monday, 09:00 UTC.", "2026-12-01T09:00:00Z")
     ] = None
@@ -178,7 +198,14 @@ class Rule(Document, forbid_unknown_fields=True, omit_defaults=True, kw_only=Tru
             {"after": "Trial Started", "without": "Project Created", "within": "3d"},
         ),
     ]
-    message: Annotated[Identifier, told("The id of the message to show.", "pricing-help")]
+    message: Annotated[Identifier | None, told("The id of the message to show.", "pricing-help")] = None
+    variants: Annotated[
+        Annotated[list[Variant], Meta(extra_json_schema={"minItems": 2, "maxItems": MAX_VARIANTS})] | None,
+        told(
+            "Instead of `message`: several, tried against each other. A person keeps the one they were given first.",
+            [{"id": "short", "message": "pricing-short"}, {"id": "long", "message": "pricing-long", "weight": 2}],
+        ),
+    ] = None
     condition: Annotated[
         Any,
         told(
@@ -204,6 +231,15 @@ class Rule(Document, forbid_unknown_fields=True, omit_defaults=True, kw_only=Tru
     frequency: Annotated[
         Literal["always"] | Frequency | None,
         told("How often one person may get it. Left out: once, ever.", "always", {"max": 1, "per": "7d"}),
+    ] = None
+    if_busy: Annotated[
+        Literal["lapse"] | Wait | None,
+        told(
+            "What becomes of a message that interrupts while another one does, or the project's limits leave no room: `lapse`, or "
+            "wait for so long. Left out: it waits behind the other in the inbox, and lapses at a limit.",
+            "lapse",
+            {"wait": "2h"},
+        ),
     ] = None
     holdout: Annotated[
         float, Meta(ge=0, le=1), told("The share of people who are left out, for comparison: 0 to 1.", 0.1)
@@ -257,6 +293,32 @@ class Segment(Document, forbid_unknown_fields=True, omit_defaults=True, kw_only=
     ]
 
 
+class Interruptions(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """Limits on what interrupts a person (`tour`, `modal`, `chat`, `survey`), over all rules together. One counts by when it was
+    shown; while it is not shown yet, by when it was decided."""
+
+    per_session: Annotated[
+        Annotated[int, Meta(ge=1, le=MAX_INTERRUPTIONS)] | None, told("At most so many in a session.", 2)
+    ] = None
+    per_day: Annotated[
+        Annotated[int, Meta(ge=1, le=MAX_INTERRUPTIONS)] | None, told("At most so many in 24 hours.", 4)
+    ] = None
+    quiet: Annotated[Duration | None, told("At least so long between two.", "10m")] = None
+
+
+class Project(Document, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """What holds for all rules together. A set of documents has one at most: `project/<id>.json`."""
+
+    interruptions: Annotated[
+        Interruptions | None, told("Limits on what interrupts. Left out: none.", {"per_session": 2, "quiet": "10m"})
+    ] = None
+    holdout: Annotated[
+        float,
+        Meta(ge=0, le=1),
+        told("The share of people who get no message of any rule, for comparison: 0 to 1.", 0.05),
+    ] = 0.0
+
+
 class ArticleContent(msgspec.Struct):
     title: str
     body: str
@@ -276,8 +338,16 @@ class Definitions(msgspec.Struct):
     messages: list[Message] = []
     segments: list[Segment] = []
     articles: list[Article] = []
+    project: list[Project] = []  # one at most
 
 
 def names_of(value: EventNames) -> tuple[str, ...]:
     """One name or several, without repetition, in a stable order."""
     return (value,) if isinstance(value, str) else tuple(dict.fromkeys(value))
+
+
+def messages_of(rule: Rule) -> dict[tuple[str | int, ...], str]:
+    """The ids of the messages a rule may show, each by its path in the document."""
+    if rule.variants:
+        return {("variants", index, "message"): variant.message for index, variant in enumerate(rule.variants)}
+    return {("message",): rule.message} if rule.message is not None else {}

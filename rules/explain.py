@@ -12,11 +12,11 @@ from rules.analysis import LIFETIME, SESSION
 from rules.clauses import Clause, ClauseReader, clauses_of
 from rules.data import Cause
 from rules.dialect import EvaluationError
-from rules.documents import Absence, Definitions, Rule, names_of
+from rules.documents import INTERRUPTING, Absence, Definitions, Rule, messages_of, names_of
 from rules.duration import format_duration
 from rules.event import Event
+from rules.experiment import MESSAGE, left_out, pick
 from rules.frequency import counted, pending
-from rules.ids import draw
 from rules.outcome import Considered, Outcome
 from rules.replay import Replay
 from rules.rulebook import LiveRule, compile_rulebook
@@ -25,7 +25,9 @@ from rules.variables import iso
 
 Language = Literal["en", "ja"]
 MOMENTS: Final = 20
-_ASKED: Final = ("matched", "not_matched", "capped", "delayed", "outside_schedule", "holdout", "error")
+_ASKED: Final = (
+    "matched", "not_matched", "capped", "limited", "lost", "queued", "delayed", "outside_schedule", "holdout", "error",
+)  # fmt: skip
 _WORDS: Final[dict[str, dict[str, str]]] = {
     "en": {
         "stranger": "{user} has sent no event that is still in the log.",
@@ -35,6 +37,11 @@ _WORDS: Final[dict[str, dict[str, str]]] = {
         "not_begun": "{user} did not get `{message}` at {at}: {detail}.",
         "capped": "{user} did not get `{message}` at {at}: the conditions held, but {used} of {max} {per} were used.",
         "dismissed": "{user} did not get `{message}` at {at}: the conditions held, but {user} dismissed it: {detail}.",
+        "limited": "{user} did not get `{message}` at {at}: the conditions held, but the project's limit was reached: {detail}.",
+        "lost": "{user} did not get `{message}` at {at}: the conditions held, but it lost {detail}, which interrupted already.",
+        "queued": "{user} gets `{message}` as soon as there is room, until then it waits: the conditions held at {at}, but {detail}.",
+        "failed": "{user} did not get `{message}`: it could not be made: {detail}",
+        "project_holdout": "{user} did not get `{message}` at {at}: the conditions held, but {user} is among those whom the project leaves out of everything.",
         "outside_schedule": "{user} did not get `{message}` at {at}: the conditions held, but the rule's schedule does not allow that time.",
         "delayed": "{user} gets `{message}` at {due}, unless {cancel} comes before: the conditions held at {at}.",
         "delayed_once": "Nothing new at {at}: the conditions held, and its delay was running already.",
@@ -63,6 +70,11 @@ _WORDS: Final[dict[str, dict[str, str]]] = {
         "not_begun": "{at} に「{message}」は {user} さんに届きませんでした({detail})。",
         "capped": "{at} に「{message}」は {user} さんに届きませんでした。条件は成り立ちましたが、{per}の上限 {max} 件のうち {used} 件を使っています。",
         "dismissed": "{at} に条件は成り立ちましたが、{user} さんが閉じたため「{message}」は届きませんでした({detail})。",
+        "limited": "{at} に条件は成り立ちましたが、プロジェクトの上限に達していたため「{message}」は {user} さんに届きませんでした({detail})。",
+        "lost": "{at} に条件は成り立ちましたが、ほかのメッセージが優先されたため「{message}」は {user} さんに届きませんでした({detail})。",
+        "queued": "{at} に条件が成り立ち、「{message}」は空きを待っています({detail})。空きができ次第 {user} さんに届きます。",
+        "failed": "「{message}」を作成できなかったため {user} さんに届きませんでした: {detail}",
+        "project_holdout": "{at} に条件は成り立ちましたが、{user} さんはプロジェクト全体の比較対象として外されているので「{message}」は届きませんでした。",
         "outside_schedule": "{at} に条件は成り立ちましたが、ルールの予定にない時刻なので「{message}」は {user} さんに届きませんでした。",
         "delayed": "{at} に条件が成り立ちました。その前に {cancel} がなければ、{user} さんには {due} に「{message}」が届きます。",
         "delayed_once": "{at} に条件は成り立ちましたが、すでに待ち時間の途中なので何も変わりません。",
@@ -97,10 +109,12 @@ class Limits(msgspec.Struct):
 
 
 class Arm(msgspec.Struct):
-    """The holdout: the share of people who are left out, and whether this one is."""
+    """The experiment: the share of people whom the rule leaves out, whether this one gets nothing, and their arm: `holdout`, `project_holdout`, the
+    variant, or `message` where there is but one."""
 
     holdout: float
     left_out: bool
+    arm: str = MESSAGE
 
 
 class Made(msgspec.Struct):
@@ -160,14 +174,25 @@ def explain(
     """The last moment the rule was considered at (until `at`, ms, if given). `log`: the person's events with the times they were received;
     `was_made`: see `Replay`. Raises RulesError for documents that do not compile."""
     rule = msgspec.structs.replace(rule, enabled=True)
-    alone = msgspec.structs.replace(definitions, rules=[rule])
-    return _Explainer(rule, alone, user, language, Replay(compile_rulebook(alone, secret=secret), was_made)).run(
-        log, now, at
-    )
+    some = msgspec.structs.replace(definitions, rules=[rule, *_rivals(rule, definitions)])
+    return _Explainer(rule, user, language, Replay(compile_rulebook(some, secret=secret), was_made)).run(log, now, at)
+
+
+def _rivals(rule: Rule, definitions: Definitions) -> list[Rule]:
+    """The rules that it may lose to, or that use up the project's limits with it."""
+    kinds = {message.id: message.kind for message in definitions.messages}
+
+    def interrupts(other: Rule) -> bool:
+        return any(kinds.get(name) in INTERRUPTING for name in messages_of(other).values())
+
+    limited = rule.if_busy is not None or any(project.interruptions for project in definitions.project)
+    if not limited or not interrupts(rule):
+        return []
+    return [other for other in definitions.rules if other.id != rule.id and interrupts(other)]
 
 
 class _Explainer:
-    def __init__(self, rule: Rule, definitions: Definitions, user: str, language: Language, replay: Replay) -> None:
+    def __init__(self, rule: Rule, user: str, language: Language, replay: Replay) -> None:
         self.rule = rule
         self.user = user
         self.words = _WORDS[language]
@@ -208,10 +233,10 @@ class _Explainer:
             self.note(outcome, None, Cause(None, timer.message_id, timer.snapshot) if timer else None)
 
     def note(self, outcome: Outcome, event: Event | None, cause: Cause | None) -> None:
-        found = [one for one in outcome.considered if one.rule_id == self.rule.id]
+        found = [one for one in outcome.considered if one.rule_id == self.rule.id and one.outcome != "expired"]
         if event is not None and event.name in self.triggers and not any(one.outcome in _ASKED for one in found):
             found.append(Considered(self.rule.id, "not_matched", "", outcome.state.clock))
-        made = outcome.deliveries[-1].delivery_id if outcome.deliveries else None
+        made = next((one.delivery_id for one in outcome.deliveries if one.rule_id == self.rule.id), None)
         for one in found:
             state = encode_state(outcome.state)
             self.moments.append(_Moment(one, event, cause, state, made if one.outcome == "matched" else None))
@@ -265,8 +290,17 @@ class _Explainer:
         return Limits(cap.max, per, len(found), times)
 
     def arm(self, state: State) -> Arm | None:
-        share = self.rule.holdout
-        return Arm(share, draw("holdout", self.rule.id, state.person) < share) if share else None
+        share, everywhere = self.rule.holdout, self.replay.rulebook.holdout
+        if not share and not everywhere and len(self.live.variants) == 1:
+            return None
+        out = left_out(self.rule.id, state.person, share, everywhere)
+        if out or len(self.live.variants) == 1:
+            return Arm(share, out is not None, out or MESSAGE)
+        known = state.exposures.get(self.rule.id)
+        weights = [variant.weight for variant in self.live.variants]
+        return Arm(
+            share, False, known.arm if known else self.live.variants[pick(self.rule.id, state.person, weights)].id or ""
+        )
 
     def made(self, moment: _Moment, final: State, now: int) -> Made | None:
         if moment.delivery_id is None:
@@ -284,6 +318,8 @@ class _Explainer:
             name = "delayed_once"
         if name == "capped" and one.detail.startswith("dismissed"):
             name = "dismissed"
+        if name == "holdout" and one.detail:
+            name = "project_holdout"
         if name == "not_matched" and not clauses:
             name = "not_begun"
         failed = next((clause for clause in clauses if clause.value != "true"), None)
@@ -325,8 +361,11 @@ class _Explainer:
     def names(self, names: tuple[str, ...]) -> str:
         return self.words["or"].join(f"`{name}`" for name in names) or self.words["nothing"]
 
+    def message(self) -> str:
+        return " / ".join(dict.fromkeys(messages_of(self.rule).values()))
+
     def say(self, name: str, **values: Any) -> str:
-        return self.words[name].format(user=self.user, rule=self.rule.id, message=self.rule.message, **values)
+        return self.words[name].format(user=self.user, rule=self.rule.id, message=self.message(), **values)
 
 
 def _fate(record: Record, now: int) -> str:

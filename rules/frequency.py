@@ -5,6 +5,7 @@ withdrawn unshown is not spent. A dismissal keeps a rule quiet for as long as it
 """
 
 from rules.analysis import LIFETIME, SESSION, Cap
+from rules.interruptions import keeps
 from rules.limits import RECORDS_FOR_ALWAYS, SESSION_GAP, SPENT_GRACE
 from rules.state import Record, State
 from rules.variables import iso
@@ -37,8 +38,8 @@ def pending(record: Record, moment: int) -> bool:
     return record.expires_at is None or record.expires_at > moment
 
 
-def remember(state: State, rule_id: str, record: Record, cap: Cap | None, moment: int) -> None:
-    """Adds a record and lets go of those that can never count again."""
+def remember(state: State, rule_id: str, record: Record, cap: Cap | None, moment: int, quiet: int = 0) -> None:
+    """Adds a record and lets go of those that can never count again, here or (`quiet`) for the project's limits."""
     since = _since(state, cap, moment) if cap else moment
     kept = [
         known
@@ -46,6 +47,7 @@ def remember(state: State, rule_id: str, record: Record, cap: Cap | None, moment
         if _counts(known, since, moment)
         or _spent_lately(known, moment)
         or (cap is not None and _quiet_until(known, cap) > moment)
+        or keeps(known, state, quiet, moment)
     ]
     limit = RECORDS_FOR_ALWAYS if cap is None else cap.max + RECORDS_FOR_ALWAYS
     kept.append(record)

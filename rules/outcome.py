@@ -12,10 +12,15 @@ Result = Literal[
     "waiting",  # an absence timer runs
     "not_matched",
     "capped",  # the frequency cap
+    "limited",  # the project's limits on what interrupts
+    "lost",  # to another message that interrupts
+    "queued",  # waits for room: `if_busy`
     "outside_schedule",  # matched at a time when the rule may not act
     "holdout",  # matched, and this person is in the arm that sees nothing
     "cancelled",  # a timer, by `cancel_on` or `without`
     "withdrawn",  # a delivery not shown yet, by `cancel_on`
+    "expired",  # a delivery that was not shown in time
+    "failed",  # a delivery that could not be made
     "error",
 ]
 
@@ -54,3 +59,4 @@ class Outcome(msgspec.Struct):
     withdrawn: list[str]
     next_timer: int | None
     considered: list[Considered]
+    tally: dict[str, int] = {}  # "rule:what" → by how much it changes; see rules/tally.py

@@ -11,13 +11,18 @@ def prune(state: State, rulebook: Rulebook, moment: int) -> None:
         return
     state.pruned_at = moment
     strange = [name for name in state.tracks if name not in rulebook.trackers]
-    strange += [name for known in (state.records, state.waiting) for name in known if name not in rulebook.rules]
+    strange += [
+        name
+        for known in (state.records, state.waiting, state.exposures)
+        for name in known
+        if name not in rulebook.rules
+    ]
     unknown = {name: state.unknown.get(name, moment) for name in strange}
     oldest_first = sorted(unknown, key=lambda name: (unknown[name], name))
     surplus = len(oldest_first) - MAX_UNKNOWN
     for index, name in enumerate(oldest_first):
         if index < surplus or moment - unknown[name] >= PRUNE_AFTER:
-            for known in (state.tracks, state.records, state.waiting):
+            for known in (state.tracks, state.records, state.waiting, state.exposures):
                 known.pop(name, None)
             del unknown[name]
     state.unknown = unknown

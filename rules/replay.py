@@ -47,6 +47,7 @@ class Replay:
         state = self.states[outcome.state.person] = outcome.state
         for delivery in outcome.deliveries:
             if not self.was_made(delivery.delivery_id):
+                state.pending.pop(delivery.delivery_id, None)
                 for record in state.records[delivery.rule_id]:
                     if record.delivery_id == delivery.delivery_id:
                         record.shown_at = delivery.decided_at

@@ -7,15 +7,17 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from rules.analysis import AbsenceTrigger, Analysis, Cap, analyse, check_id
+from rules.analysis import AbsenceTrigger, Analysis, Cap, analyse, check_id, read_limits
 from rules.check import check_document, cross_check
 from rules.condition import Condition, Segments
 from rules.data import ALL, BIT, OF_EVENT, mask_of
 from rules.dialect import Compiled, EvaluationError, compile_logic
-from rules.documents import Definitions, Message, Rule, names_of
+from rules.documents import INTERRUPTING, Definitions, Message, Rule, names_of
 from rules.duration import parse_duration
 from rules.errors import RulesError
+from rules.experiment import Goal
 from rules.index import Demand, Index, VarPath, clauses, demands
+from rules.interruptions import Limits
 from rules.problems import Problem, Report
 from rules.schedule import LiveSchedule
 from rules.temporal import Slot, Step, Tracker
@@ -33,6 +35,18 @@ class LiveMessage(msgspec.Struct, frozen=True):
     show_on: dict[str, Any] | None
     reads: int
 
+    @property
+    def interrupts(self) -> bool:
+        return self.kind in INTERRUPTING
+
+
+class LiveVariant(msgspec.Struct, frozen=True):
+    """One message of a rule; `id` None: its only one."""
+
+    id: str | None
+    weight: float
+    message: LiveMessage
+
 
 class LiveRule(msgspec.Struct, frozen=True):
     """A rule ready to be decided. `reads`: the roots of its condition and delay, as bits; `condition` None: always."""
@@ -47,14 +61,22 @@ class LiveRule(msgspec.Struct, frozen=True):
     cancel_on: frozenset[str]
     absence: AbsenceTrigger | None
     holdout: float
-    message: LiveMessage
+    variants: tuple[LiveVariant, ...]
     schedule: LiveSchedule | None
+    wait: int | None
+    goal: Goal | None
 
     @property
     def kept(self) -> int:
         """The roots of its event that a timer of this rule has to keep."""
-        later = self.message.reads | (self.reads if self.absence else 0)
+        later = self.reads if self.absence or self.wait else 0
+        for variant in self.variants:
+            later |= variant.message.reads
         return later & OF_EVENT
+
+    @property
+    def interrupts(self) -> bool:
+        return any(variant.message.interrupts for variant in self.variants)
 
 
 class LiveTracker(msgspec.Struct, frozen=True):
@@ -76,6 +98,9 @@ class Rulebook:
     __slots__ = (
         "absent",
         "cancelling",
+        "goals",
+        "holdout",
+        "limits",
         "rules",
         "secret",
         "segments",
@@ -93,8 +118,12 @@ class Rulebook:
         segments: Segments,
         rules: list[tuple[LiveRule, Analysis]],
         trackers: dict[str, Tracker],
+        limits: Limits,
+        holdout: float,
     ) -> None:
         self.version = version
+        self.limits = limits
+        self.holdout = holdout
         self.secret = secret
         self.segments = segments
         self.rules = {live.id: live for live, _ in rules}
@@ -106,6 +135,7 @@ class Rulebook:
         self.absent = _by_name((live, live.absence.after) for live in absent if live.absence)
         self.without = frozenset(name for live in absent if live.absence for name in live.absence.without)
         self.cancelling = frozenset(name for live, _ in rules for name in live.cancel_on)
+        self.goals = _by_name((live, live.goal.names) for live, _ in rules if live.goal)
         self.trackers = trackers
         self.tracking = tracking_index(trackers.values())
 
@@ -134,12 +164,17 @@ def compile_rulebook(definitions: Definitions, version: int = 0, secret: bytes =
         report = Report(document.id)
         check_document(document, report)
         problems += report.problems
+    project = definitions.project[0] if definitions.project else None
+    report = Report("project")
+    limits = read_limits(project, report)
+    problems += report.problems
     problems += cross_check(definitions)
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors:
         raise RulesError(f"{len(errors)} problems, the first: {errors[0]}", errors)
     live, trackers = _Compiler(definitions.messages).compile(analyses)
-    return Rulebook(version, secret, segments, live, trackers)
+    holdout = project.holdout if project else 0.0
+    return Rulebook(version, secret, segments, live, trackers, limits, holdout)
 
 
 class _Compiler:
@@ -183,8 +218,10 @@ class _Compiler:
             cancel_on=frozenset(names_of(rule.cancel_on)),
             absence=found.absence,
             holdout=rule.holdout,
-            message=self.message(rule),
+            variants=self.variants(rule),
             schedule=found.schedule,
+            wait=found.wait,
+            goal=found.goal,
         )
 
     def logic(self, logic: Any) -> tuple[Compiled, int]:
@@ -199,10 +236,15 @@ class _Compiler:
             known = self.compiled[key] = (compiled, mask_of(facts["reads"], facts["reads_complete"]))
         return known
 
-    def message(self, rule: Rule) -> LiveMessage:
-        known = self.live.get(rule.message)
+    def variants(self, rule: Rule) -> tuple[LiveVariant, ...]:
+        if rule.variants is None:
+            return (LiveVariant(None, 1.0, self.message(rule.message or "")),)
+        return tuple(LiveVariant(one.id, one.weight, self.message(one.message)) for one in rule.variants)
+
+    def message(self, name: str) -> LiveMessage:
+        known = self.live.get(name)
         if known is None:
-            known = self.live[rule.message] = _live_message(self.messages[rule.message])
+            known = self.live[name] = _live_message(self.messages[name])
         return known
 
 

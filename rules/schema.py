@@ -94,7 +94,7 @@ _SEGMENT: Final = {
 
 
 def document_schema(kind: str) -> dict[str, Any]:
-    """The schema of a `rule`, `message` or `segment`. Raises KeyError for any other kind."""
+    """The schema of a `rule`, `message`, `segment` or `project`. Raises KeyError for any other kind."""
     struct = STRUCTS[kind]
     contents = list(CONTENT.values()) if kind == "message" else []
     _, found = msgspec.json.schema_components([struct, *contents])
@@ -102,7 +102,7 @@ def document_schema(kind: str) -> dict[str, Any]:
     schema["properties"]["$schema"]["examples"] = [f"http://127.0.0.1:8700/api/schemas/{kind}.json"]
     if kind == "message":
         _say_content(schema)
-    else:
+    elif kind != "project":
         found["Logic"] = _logic()
     return schema | {"$defs": found}
 

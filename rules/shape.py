@@ -111,7 +111,7 @@ def _add(error: msgspec.ValidationError, value: Any, path: Path, report: Report)
             break  # `[...]`: msgspec does not say which key
         steps.append(key or int(index))
     what = _PLAIN.sub(lambda found: " or ".join(_WORDS[name] for name in found[1].split(" | ")), match["what"])
-    what = what.partition(", got ")[0].replace(" of length >= 1", " that is not empty")
+    what = what.partition(", got ")[0].replace(" of length >= 1", " that is not empty").removesuffix(" or null")
     report.add((*path, *steps), f"{what}, got {kind_of(_reach(value, steps))}")
 
 

@@ -20,16 +20,34 @@ class Record(msgspec.Struct, array_like=True):
     shown_at: int | None = None
     withdrawn: bool = False
     dismissed_at: int | None = None
+    interrupts: bool = False
+    completed_at: int | None = None
 
 
 class Timer(msgspec.Struct, array_like=True):
     """A decision that waits: caused by the event `message_id` of the time `caused_at`. `snapshot` keeps what the rule and its message
-    read of that event."""
+    read of that event. With `until` it waits for room, no longer than that."""
 
     due: int
     caused_at: int
     message_id: str
     snapshot: dict[str, Any] | None = None
+    until: int | None = None
+
+
+class Pending(msgspec.Struct, array_like=True):
+    """A delivery that may still be shown, until `expires_at`, ms."""
+
+    rule_id: str
+    expires_at: int
+
+
+class Exposure(msgspec.Struct, array_like=True):
+    """The first time a rule would have given this person a message, in which arm of its experiment, and whether they reached its goal in time."""
+
+    arm: str
+    at: int
+    reached: bool = False
 
 
 class Waiting(msgspec.Struct, array_like=True):
@@ -71,6 +89,8 @@ class State(msgspec.Struct, array_like=True):
     pruned_at: int = 0
     filled: dict[str, str] = {}  # trackers that got what they had missed → up to which position of the log
     timezone: str | None = None
+    pending: dict[str, Pending] = {}  # delivery → in the order they were decided
+    exposures: dict[str, Exposure] = {}  # rule → its experiment
 
 
 _encode = msgspec.msgpack.Encoder().encode

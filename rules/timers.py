@@ -16,12 +16,14 @@ class Due(NamedTuple):
     due: int
     rule_id: str
     timer: Timer
+    absence: bool
 
 
 def next_due(state: State) -> int | None:
-    """When the next timer fires, ms."""
+    """When the next timer fires or the next delivery expires, ms."""
     due = [timer.due for timer in state.timers.values()]
     due += [waiting.timers[0].due for waiting in state.waiting.values() if waiting.timers]
+    due += [pending.expires_at for pending in state.pending.values()]
     return min(due, default=None)
 
 
@@ -36,17 +38,24 @@ def take_due(state: State, until: int) -> Iterator[Due]:
             heappush(heap, (waiting.timers[0].due, rule_id, True))
     while heap:
         due, rule_id, absence = heappop(heap)
-        if not absence:
-            yield Due(due, rule_id, state.timers.pop(rule_id))
-            continue
-        waiting = state.waiting[rule_id]
-        fired = waiting.timers[0]
-        waiting.done = max(waiting.done, due)
-        # What began while the time ran is part of the same silence.
-        waiting.timers = [timer for timer in waiting.timers if timer.caused_at > due]
-        if waiting.timers and waiting.timers[0].due <= until:
-            heappush(heap, (waiting.timers[0].due, rule_id, True))
-        yield Due(due, rule_id, fired)
+        if absence:
+            yield _take_absence(state, due, rule_id, until, heap)
+        else:
+            yield Due(due, rule_id, state.timers.pop(rule_id), False)
+        queued = state.timers.get(rule_id)  # there was no room for it
+        if queued is not None and queued.due <= until and (queued.due, rule_id, False) not in heap:
+            heappush(heap, (queued.due, rule_id, False))
+
+
+def _take_absence(state: State, due: int, rule_id: str, until: int, heap: list[tuple[int, str, bool]]) -> Due:
+    waiting = state.waiting[rule_id]
+    fired = waiting.timers[0]
+    waiting.done = max(waiting.done, due)
+    # What began while the time ran is part of the same silence.
+    waiting.timers = [timer for timer in waiting.timers if timer.caused_at > due]
+    if waiting.timers and waiting.timers[0].due <= until:
+        heappush(heap, (waiting.timers[0].due, rule_id, True))
+    return Due(due, rule_id, fired, True)
 
 
 def expect(state: State, rule: LiveRule, cause: Cause, timestamp: int) -> str:
@@ -82,12 +91,17 @@ def cancel_absences(state: State, rulebook: Rulebook, name: str, timestamp: int)
     return ended
 
 
-def cancel(state: State, rule_id: str, timestamp: int) -> bool:
-    """`cancel_on`: ends what the rule waits for, if it began before; says whether there was anything."""
+def cancel_timer(state: State, rule_id: str, timestamp: int) -> bool:
+    """`cancel_on`: ends a delay, or a wait for room, that began before; says whether there was one."""
     timer = state.timers.get(rule_id)
-    if timer is not None and timer.caused_at <= timestamp:
-        del state.timers[rule_id]
-        return True
+    if timer is None or timer.caused_at > timestamp:
+        return False
+    del state.timers[rule_id]
+    return True
+
+
+def cancel_waiting(state: State, rule_id: str, timestamp: int) -> bool:
+    """`cancel_on`: ends the absences that began before; says whether there was any."""
     waiting = state.waiting.get(rule_id)
     if waiting is None or not waiting.timers:
         return False

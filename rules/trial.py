@@ -13,15 +13,15 @@ from rules.cases import event_of, start_of, state_of, unknown_message
 from rules.clauses import Clause, clauses_of, shown
 from rules.data import Cause
 from rules.decide import decide
-from rules.documents import Absence, Case, CaseEvent, Definitions, Rule, names_of
+from rules.documents import Absence, Case, CaseEvent, Definitions, Rule, messages_of, names_of
 from rules.duration import format_duration, parse_duration
 from rules.outcome import Considered, Delivery, Outcome
 from rules.rulebook import Rulebook, compile_rulebook
-from rules.state import State
+from rules.state import Exposure, State
 from rules.timers import next_due
 
 _ASKED: Final = frozenset(
-    ("matched", "not_matched", "capped", "delayed", "outside_schedule", "error")
+    ("matched", "not_matched", "capped", "limited", "lost", "queued", "delayed", "outside_schedule", "error")
 )  # outcomes of a condition
 Do = Literal["deliver", "withdraw"]
 
@@ -61,7 +61,8 @@ class Trial(msgspec.Struct):
 
 
 def trial_rulebook(definitions: Definitions, tested: Rule, alone: bool = False) -> Rulebook:
-    """The rules a test runs with: all, or the tested one alone. The tested one is switched on; nobody is held out.
+    """The rules a test runs with: all, or the tested one alone. The tested one is switched on; nobody is held out, of a rule
+    or of the project; of variants, each person gets the first, or the one the test names.
 
     Raises RulesError where a document is broken.
     """
@@ -71,7 +72,8 @@ def trial_rulebook(definitions: Definitions, tested: Rule, alone: bool = False) 
             rules.append(msgspec.structs.replace(rule, enabled=True, holdout=0.0))
         elif not alone:
             rules.append(msgspec.structs.replace(rule, holdout=0.0))
-    return compile_rulebook(msgspec.structs.replace(definitions, rules=rules))
+    project = [msgspec.structs.replace(one, holdout=0.0) for one in definitions.project]
+    return compile_rulebook(msgspec.structs.replace(definitions, rules=rules, project=project))
 
 
 def try_case(rule: Rule, index: int, rulebook: Rulebook, alone: bool = False) -> Trial:
@@ -84,7 +86,8 @@ def try_case(rule: Rule, index: int, rulebook: Rulebook, alone: bool = False) ->
         for one in case.expect
     )
     if alone:
-        expected = Counter({came: times for came, times in expected.items() if came.message == rule.message})
+        own = messages_of(rule).values()
+        expected = Counter({came: times for came, times in expected.items() if came.message in own})
     withdrawals = any(came.do == "withdraw" for came in expected)
     came = Counter(one for one in run.came if withdrawals or one.do == "deliver")
     missing = sorted((expected - came).elements())
@@ -100,6 +103,10 @@ class _Run:
         self.rulebook = rulebook
         self.start = start_of(case)
         self.state: State = state_of(case.user)
+        for live in rulebook.rules.values():
+            if len(live.variants) > 1:
+                pinned = case.variant if live.id == rule.id else None
+                self.state.exposures[live.id] = Exposure(pinned or live.variants[0].id or "", 0)
         self.clauses = clauses_of(rule.condition, rulebook.segments)
         self.triggers = () if isinstance(rule.trigger, Absence) else names_of(rule.trigger)
         self.absence = isinstance(rule.trigger, Absence)  # its condition is asked when its time is over

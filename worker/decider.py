@@ -252,6 +252,8 @@ class ShardDecider:
         transaction.timers[person] = outcome.next_timer
         transaction.outbox += [("deliver", msgspec.json.encode(delivery)) for delivery in outcome.deliveries]
         transaction.outbox += [("withdraw", msgspec.json.encode([person, delivery])) for delivery in outcome.withdrawn]
+        for name, change in outcome.tally.items():
+            transaction.matches[name] += change
         for considered in outcome.considered:
             transaction.stats["considered_" + considered.outcome] += 1
         transaction.decisions.append(

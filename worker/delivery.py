@@ -10,6 +10,7 @@ import msgspec
 
 from engage.inbox import DELIVER, WITHDRAW
 from engage.keys import ShardKeys
+from engage.log import failure
 from engage.logs import get_logger
 from engage.rulebooks import read_definitions_sync
 from engage.settings import load_settings
@@ -107,9 +108,14 @@ class Drain:
         WITHDRAW.run_sync(self._store, keys, [entry, person])
 
     def _fail(self, entry: bytes, payload: bytes, reason: str) -> None:
-        """What can never be rendered is kept aside with its reason, so that its neighbours go on."""
+        """What can never be rendered is kept aside with its reason, so that its neighbours go on; an event in the log tells the decider."""
         log.error("delivery failed", reason=reason)
         pipeline = self._store.pipeline(transaction=True)
+        try:
+            delivery = _decode_delivery(payload)
+            pipeline.xadd(self._keys.log, {"e": failure(delivery.person, delivery.delivery_id, reason, now_ms())})
+        except msgspec.MsgspecError:
+            pass  # nobody knows whose it was
         pipeline.xadd(self._keys.failed, {"d": payload, "reason": reason}, maxlen=FAILED_KEPT)
         pipeline.xdel(self._keys.outbox, entry)
         pipeline.hincrby(self._keys.stats, "failed", 1)

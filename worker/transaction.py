@@ -13,17 +13,17 @@ DECISIONS_KEPT: Final = 1_000  # entries …
 DECISIONS_EACH: Final = 20  # … of so many decisions at most: what history may cost a shard is bounded
 FAILED_KEPT: Final = 1_000
 
-# KEYS: lease, position, timers, outbox, decisions, stats, seen, generation, retired seen, failed, then the states.
-# ARGV: token, lease ms, position or "", live channel, generation number, its start, then seven counts (states, timers,
-# outbox, stats, seen, decisions, failed) and their values in this order. Returns 1, or 0 when the lease is another's.
+# KEYS: lease, position, timers, outbox, decisions, stats, seen, generation, retired seen, failed, matches, then the states.
+# ARGV: token, lease ms, position or "", live channel, generation number, its start, then eight counts (states, timers,
+# outbox, stats, seen, decisions, failed, matches) and their values in this order. Returns 1, or 0 when the lease is another's.
 COMMIT = Script(f"""
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 local states, timers, outbox = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local stats, seen, decisions = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
-local failed = tonumber(ARGV[13])
-local a = 14
-for n = 1, states do redis.call('SET', KEYS[10 + n], ARGV[a]); a = a + 1 end
+local failed, matches = tonumber(ARGV[13]), tonumber(ARGV[14])
+local a = 15
+for n = 1, states do redis.call('SET', KEYS[11 + n], ARGV[a]); a = a + 1 end
 for n = 1, timers do
   if ARGV[a + 1] == '' then redis.call('ZREM', KEYS[3], ARGV[a]) else redis.call('ZADD', KEYS[3], ARGV[a + 1], ARGV[a]) end
   a = a + 2
@@ -44,6 +44,7 @@ for n = 1, failed do
   redis.call('XADD', KEYS[10], 'MAXLEN', '~', {FAILED_KEPT}, '*', 'd', ARGV[a], 'reason', ARGV[a + 1])
   a = a + 2
 end
+for n = 1, matches do redis.call('HINCRBY', KEYS[11], ARGV[a], ARGV[a + 1]); a = a + 2 end
 if decisions > 0 then redis.call('PUBLISH', ARGV[4], '{{}}') end
 return 1
 """)
@@ -67,6 +68,7 @@ class Transaction(msgspec.Struct):
     timers: dict[str, int | None] = {}
     outbox: list[tuple[str, bytes]] = []
     stats: Counter[str] = msgspec.field(default_factory=Counter)
+    matches: Counter[str] = msgspec.field(default_factory=Counter)  # see rules/tally.py
     seen: list[bytes] = []
     failed: list[tuple[bytes, str]] = []
     decisions: list[Decision] = []
@@ -79,13 +81,13 @@ class Transaction(msgspec.Struct):
         ]
         script_keys = [
             keys.lease, keys.position, keys.timers, keys.outbox, keys.decisions, keys.stats,
-            keys.seen(generation), keys.generation, keys.seen(generation - 2), keys.failed,
+            keys.seen(generation), keys.generation, keys.seen(generation - 2), keys.failed, keys.matches,
             *(keys.state(person) for person in self.states),
         ]  # fmt: skip
         args: list[Any] = [
             token, LEASE_MS, self.position, keys.live, generation, since,
             len(self.states), len(self.timers), len(self.outbox), len(self.stats), len(self.seen), len(decisions),
-            len(self.failed),
+            len(self.failed), len(self.matches),
             *self.states.values(),
         ]  # fmt: skip
         for person, due in self.timers.items():
@@ -98,4 +100,6 @@ class Transaction(msgspec.Struct):
         args += decisions
         for payload, reason in self.failed:
             args += (payload, reason)
+        for name, change in self.matches.items():
+            args += (name, change)
         return bool(await COMMIT.run(client, script_keys, args))

@@ -130,6 +130,7 @@ class TestSchema:
             "rule": "Rule",
             "message": "Message",
             "segment": "Segment",
+            "project": "Project",
         }
 
     def test_of_no_kind(self, engage):
@@ -185,7 +186,9 @@ class TestDoctor:
         folder = write_documents(GOOD)
         done = engage("doctor", "--rules", folder / "rules")
         assert done.returncode == 1
-        assert f"it holds none of rules/, messages/, segments/, articles/; did you mean {folder}?" in done.stdout
+        assert (
+            f"it holds none of rules/, messages/, segments/, project/, articles/; did you mean {folder}?" in done.stdout
+        )
 
     def test_a_store_that_may_forget_is_bad(self, engage, service):
         queue = load_settings({"ENGAGE_DATA_DIR": str(service().data_dir)}).queue_url

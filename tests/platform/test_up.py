@@ -105,7 +105,7 @@ def test_it_ends_all_it_started(service, number):
 def test_a_folder_without_definitions_is_named_with_the_right_one(service, write_documents):
     folder = write_documents({"rules/r.json": {"id": "r"}})
     assert (
-        f"(watched, but it holds none of rules/, messages/, segments/, articles/; did you mean {folder}?)"
+        f"(watched, but it holds none of rules/, messages/, segments/, project/, articles/; did you mean {folder}?)"
         in service(rules=folder / "rules").greeting
     )
     assert "(watched, but it is not there yet)" in service(rules=folder / "later").greeting

@@ -58,7 +58,7 @@ def test_caps_as_counted_by_hand(history: Any, cap: int, per: str) -> None:
 def test_absent_frequency_means_once_ever() -> None:
     book = rulebook(rule())
     outcomes = play(new_state(PERSON), book, event("go", H), event("go", H + 100 * D))
-    assert [results(outcome) for outcome in outcomes] == [[("r", "matched")], [("r", "capped")]]
+    assert [results(outcome) for outcome in outcomes] == [[("r", "matched")], [("r", "expired"), ("r", "capped")]]
 
 
 def _shown_then(per: Any, shown_at: int, again_at: int, *between: Any) -> bool:

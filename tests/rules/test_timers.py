@@ -105,7 +105,7 @@ def test_a_delay_fires_once_at_its_time_with_the_id_of_its_cause() -> None:
     assert outcomes[0].next_timer == H + 20 * S
     direct = play(new_state(PERSON), rulebook(rule()), event("go", H))[0].deliveries[0]
     assert outcomes[3].deliveries[0].delivery_id == direct.delivery_id
-    assert outcomes[3].next_timer is None
+    assert outcomes[3].next_timer == H + 20 * S + 30 * D  # then it is too late to show it
 
 
 def test_a_timer_fires_before_a_later_event_at_its_own_time() -> None:

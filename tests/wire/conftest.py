@@ -24,6 +24,14 @@ RULES = {
         "message": "hello",
     },
     "markup": {"trigger": "Trait", "message": "markup"},
+    "divided": {"trigger": "Divide", "message": "divided", "frequency": "always"},
+    "tried": {
+        "trigger": "Try",
+        "variants": [{"id": "plain", "message": "hello"}, {"id": "loud", "message": "markup"}],
+        "frequency": "always",
+        "holdout": 0.5,
+        "goal": {"event": "Bought", "within": "1d"},
+    },
 }
 NAME = "{{ user.traits.name }}"
 MESSAGES = {
@@ -32,6 +40,7 @@ MESSAGES = {
         "content": {"en": {"text": "Hello {{ user.traits.name | default: 'you' }}"}, "ja": {"text": "こんにちは"}},
     },
     "late": {"kind": "chat", "content": {"en": {"text": "Hi"}}, "expires": "1s", "show_on": {"path": "/p*"}},
+    "divided": {"kind": "banner", "content": {"en": {"text": "{{ 10 | divided_by: event.properties.by }}"}}},
     "markup": {"kind": "chat", "content": {"en": {"text": f"Hi {NAME}", "replies": [{"label": NAME}]}}},
 }
 _numbers = itertools.count()

@@ -1,0 +1,83 @@
+"""What became of every match, as `/api/stats` says it, and experiments as they go over the wire."""
+
+from tests.conftest import until
+
+STATES = ("shown", "waiting", "cancelled", "expired", "failed")
+
+
+def of_rule(wire, rule):
+    return wire.server("/api/stats").json()["rules"].get(rule, {})
+
+
+def changed(wire, rule, before, **by):
+    """Waits until a rule's numbers have changed by so much, and nothing else about them."""
+
+    def as_said():
+        now = of_rule(wire, rule)
+        return all(now.get(name, 0) - before.get(name, 0) == by.get(name, 0) for name in ("matched", *STATES))
+
+    until(as_said, what=f"{rule} changed by {by} from {before}")
+    found = of_rule(wire, rule)
+    assert found["matched"] == sum(found[state] for state in STATES) + sum(found["suppressed"].values())
+
+
+def test_a_delivery_is_waiting_until_it_is_shown(wire, person):
+    before = of_rule(wire, "twice")
+    wire.track(person, "Export Failed")
+    wire.track(person, "Export Failed")
+    (delivery,) = wire.wait_inbox(person)
+    changed(wire, "twice", before, matched=1, waiting=1)
+    about = {"delivery_id": delivery["delivery_id"]}
+    wire.track(person, "Message Shown", properties=about)
+    wire.track(person, "Message Clicked", properties=about)
+    changed(wire, "twice", before, matched=1, shown=1)
+
+
+def test_a_cancelled_delay_and_one_that_expires(wire, person):
+    before = of_rule(wire, "later")
+    wire.track(person, "Wait")
+    changed(wire, "later", before, matched=1, waiting=1)
+    wire.track(person, "Stop")
+    changed(wire, "later", before, matched=1, cancelled=1)
+    before = of_rule(wire, "high")
+    wire.track(person, "Both")
+    changed(wire, "high", before, matched=1, expired=1)
+    history = wire.server(f"/api/users/{person}/history").json()["records"]
+    found = [(one["rule_id"], one["outcome"]) for record in history for one in record["considered"]]
+    assert ("high", "expired") in found
+
+
+def test_what_could_not_be_made_has_failed_and_the_history_says_why(wire, person):
+    before = of_rule(wire, "divided")
+    wire.track(person, "Divide", properties={"by": 0})
+    changed(wire, "divided", before, matched=1, failed=1)
+    records = wire.decided(person, 2)
+    (failed,) = [one for one in records[-1]["considered"] if one["rule_id"] == "divided"]
+    assert failed["outcome"] == "failed"
+    assert "divided" in failed["detail"]
+    wire.track(person, "Divide", properties={"by": 5})
+    assert wire.wait_inbox(person)[0]["content"]["text"] == "2"
+
+
+def test_variants_and_goals_are_counted_by_arm(wire, person):
+    given = {}
+    for number in range(12):
+        user = f"{person}-{number}"
+        wire.track(user, "Try")
+        wire.track(user, "Try")
+        wire.decided(user, 2)
+        given[user] = {one["variant"] for one in wire.inbox(user)}
+        if number % 2:
+            wire.track(user, "Bought")
+            wire.decided(user, 3)
+    assert all(len(names) <= 1 for names in given.values())
+    found = of_rule(wire, "tried")
+    arms = found["experiment"]
+    assert sum(arm["people"] for arm in arms.values()) == 12
+    assert sum(arm["reached"] for arm in arms.values()) == 6
+    held = sum(not names for names in given.values())
+    assert arms.get("holdout", {"people": 0})["people"] == held
+    assert found["suppressed"].get("holdout", 0) == 2 * held
+    for name in ("plain", "loud"):
+        people = sum(names == {name} for names in given.values())
+        assert arms.get(name, {"people": 0})["people"] == people
