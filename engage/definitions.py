@@ -22,6 +22,7 @@ from rules import (
     Rule,
     Segment,
     cross_check,
+    cross_doubts,
     parse,
     parse_article,
 )
@@ -128,7 +129,10 @@ class _Reader:
             files = {problem.file for problem in found if problem.severity == "error"}
             broken = [key for key, (file, _) in self.files.items() if file in files and key in self.documents]
             if not broken:
-                return Loaded(_definitions(self.documents.values()), self.problems, self.files)
+                definitions = _definitions(self.documents.values())
+                doubts = cross_doubts(definitions, self.files)
+                self.problems += [problem for problem in doubts if problem not in self.problems]
+                return Loaded(definitions, self.problems, self.files)
             for key in broken:
                 before = self.last_good.get(key)
                 if before is not None and before != self.documents[key]:

@@ -1,7 +1,7 @@
 """The engine: rule documents, conditions, time, decisions. Pure: no I/O, no clock, no randomness."""
 
 from rules.backtest import Backtest, RuleTest
-from rules.check import check_document, cross_check, parse, parse_article
+from rules.check import check_document, cross_check, cross_doubts, parse, parse_article
 from rules.decide import decide
 from rules.dialect import EvaluationError
 from rules.documents import Article, ArticleContent, Definitions, Message, Rule, Segment
@@ -48,6 +48,7 @@ __all__ = [
     "check_document",
     "compile_rulebook",
     "cross_check",
+    "cross_doubts",
     "decide",
     "decode_state",
     "delivery_id",

@@ -5,11 +5,13 @@ from typing import Any, Final, Literal
 
 from rules.analysis import analyse, check_id
 from rules.cases import messages_in
-from rules.condition import read_condition, references
+from rules.condition import Segments, read_condition, references
 from rules.content import articles_in, check_message
+from rules.contradiction import contradictions, contradictions_of_segment
 from rules.documents import Article, ArticleContent, Definitions, Document, Message, Rule, Segment
 from rules.limits import MAX_TEXT_BYTES
-from rules.problems import Path, Problem, Report, nearest
+from rules.precedence import outranked
+from rules.problems import Path, Problem, Report, Severity, nearest
 from rules.shape import to_struct
 from rules.source import read_document
 from rules.temporal import SEGMENT
@@ -36,11 +38,15 @@ def check_document(document: Document, report: Report) -> None:
     """What the shape alone does not say."""
     check_id(document.id, report.file, report)
     if isinstance(document, Rule):
-        analyse(document, report)
+        found = analyse(document, report)
+        if found is not None:
+            contradictions(found, report)
     elif isinstance(document, Message):
         check_message(document, report)
     elif isinstance(document, Segment):
-        read_condition(document.condition, ("condition",), report)
+        condition = read_condition(document.condition, ("condition",), report)
+        if condition is not None:
+            contradictions_of_segment(condition, document.condition, report)
 
 
 def parse_article(text: bytes, file: str) -> tuple[str, str, ArticleContent | None, list[Problem]]:
@@ -110,6 +116,27 @@ def cross_check(definitions: Definitions, files: Files | None = None) -> list[Pr
     return checker.problems
 
 
+def cross_doubts(definitions: Definitions, files: Files | None = None) -> list[Problem]:
+    """Warnings that only the whole set shows: rules that can never win, conditions that contradict a segment they name. For
+    definitions without errors."""
+    checker = _Cross(files or {})
+    segments = {segment.id: segment.condition for segment in definitions.segments}
+    for rule in definitions.rules:
+        if names_segments(rule):
+            checker.contradictions(rule, segments)
+    for rule, higher, kind in outranked(definitions.rules, definitions.messages, segments):
+        message = (
+            f"This can never win: `{higher.id}` (priority {higher.priority}) matches whenever it does and shows its {kind} each time; "
+            f"give this one a higher priority, or `{higher.id}` a narrower condition or a `frequency`"
+        )
+        checker.add("rule", rule.id, ("priority",), message, "warning")
+    return checker.problems
+
+
+def names_segments(rule: Rule) -> bool:
+    return any(wanted == SEGMENT for _, wanted, _ in references([rule.condition, rule.delay], ()))
+
+
 class _Cross:
     def __init__(self, files: Files) -> None:
         self.files = files
@@ -162,11 +189,19 @@ class _Cross:
         """What shows only where the conditions of segments are put in their places."""
         segments = {segment.id: segment.condition for segment in definitions.segments}
         for rule in definitions.rules:
-            logic = {"and": [rule.condition, rule.delay]}
-            if any(wanted == SEGMENT for _, wanted, _ in references(logic, ())):
+            if names_segments(rule):
                 report = self.report("rule", rule.id)
                 analyse(rule, report, segments)
                 self.problems += [problem for problem in report.problems if problem.severity == "error"]
+
+    def contradictions(self, rule: Rule, segments: Segments) -> None:
+        """Those that show where segments stand in their places."""
+        report = self.report("rule", rule.id)
+        found = analyse(rule, report, segments)
+        report.problems.clear()
+        if found is not None:
+            contradictions(found, report)
+        self.problems += report.problems
 
     def report(self, kind: str, identifier: str) -> Report:
         """An empty report on a document."""
@@ -175,7 +210,7 @@ class _Cross:
         report.problems.clear()
         return report
 
-    def add(self, kind: str, identifier: str, path: Path, message: str) -> None:
+    def add(self, kind: str, identifier: str, path: Path, message: str, severity: Severity = "error") -> None:
         report = self.report(kind, identifier)
-        report.add(path, message)
+        report.add(path, message, severity)
         self.problems += report.problems

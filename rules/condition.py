@@ -260,7 +260,7 @@ class _Walk:
         if not self.stands_well(SEGMENT, path, scope):
             return None
         if self.segments is None:  # one file alone: the others are not known yet
-            return {"var": f"{SLOTS}.{SEGMENT}"}
+            return {"var": f"{SLOTS}.{SEGMENT}:{name}"}
         if name in self.inside or name not in self.segments:
             return None  # `cross_check` says so
         self.expanded[0] += dialect.nodes(self.segments[name])

@@ -74,6 +74,13 @@ class Report:
         if problem not in self.problems:
             self.problems.append(problem)
 
+    def place_of(self, path: Path) -> str:
+        """A path with its line and column, to point at it from the problem of another."""
+        if self.place is None:
+            return f"`{show_path(path)}`"
+        line, column = line_column(self.text, self._offset(path, None))
+        return f"`{show_path(path)}` ({line}:{column})"
+
     def _offset(self, path: Path, key: str | None) -> int:
         assert self.place is not None
         if key is None:

@@ -109,7 +109,8 @@ def test_a_document_that_check_accepts_is_valid(kind: Any, document: Any) -> Non
 )
 def test_every_form_of_a_field_is_valid(fields: dict[str, Any]) -> None:
     document = RULE | fields
-    assert parse("rule", json.dumps(document).encode(), "")[1] == []
+    problems = parse("rule", json.dumps(document).encode(), "")[1]
+    assert [problem for problem in problems if problem.severity == "error"] == []
     assert accepts(SCHEMAS["rule"], document)
 
 
