@@ -1,5 +1,7 @@
 """`engage rules check`: every problem of a set of files at once."""
 
+import codecs
+from collections import Counter
 from collections.abc import Iterable
 from math import ceil
 from pathlib import Path
@@ -12,14 +14,16 @@ from engage.errors import InvalidRequest
 from engage.keys import ShardKeys
 from engage.log import read_log, to_event
 from engage.templates import template_problems
-from rules import Message, Observed, Problem, Rule, doubt, parse, parse_article
+from rules import Message, Observed, Problem, Rule, beyond_retention, doubt, parse, parse_article
+from rules.check import STRUCTS
+from rules.problems import Report
 from rules.source import read_document as read_source
 
 _KIND_OF: Final = {name: kind for kind, name in FOLDERS.items()}
 
 
 class Checked(msgspec.Struct):
-    """`documents`: how many were looked at."""
+    """`documents`: how many were looked at; `problems` has notes too, which are counted nowhere."""
 
     documents: int
     errors: int
@@ -49,8 +53,7 @@ def check_paths(paths: Iterable[Path]) -> Checked:
         for file in found:
             files[file] = None
             problems |= dict.fromkeys(_problems(file, seen))
-    errors = sum(problem.severity == "error" for problem in problems)
-    return Checked(len(files), errors, len(problems) - errors, sorted(problems, key=_place))
+    return _checked(len(files), problems)
 
 
 def observe(client: Any, project: str, shards: int) -> tuple[Observed, str]:
@@ -66,18 +69,46 @@ def observe(client: Any, project: str, shards: int) -> tuple[Observed, str]:
 
 def check_against(checked: Checked, paths: Iterable[Path], observed: Observed, span: str) -> Checked:
     """The same with what the rules expect and the log does not show, as warnings."""
-    files = dict.fromkeys(file for path in paths for file in documents_in(path) if file.suffix == ".json")
-    problems = list(checked.problems)
-    for file in files:
+    problems = dict.fromkeys(checked.problems)
+    for file in _files(paths):
         text = read_document(file)
-        kind: Any = _KIND_OF.get(file.parent.name) or kind_of_text(text)
-        document, _ = parse(kind, text, str(file))
+        document, _ = parse(_kind(file, text), text, str(file))
         if isinstance(document, Rule):
             report = read_source(text, str(file))[1]
             doubt(document, observed, span, report)
-            problems += [problem for problem in report.problems if problem not in problems]
-    warnings = len(problems) - checked.errors
-    return Checked(checked.documents, checked.errors, warnings, sorted(problems, key=_place))
+            problems |= dict.fromkeys(report.problems)
+    return _checked(checked.documents, problems)
+
+
+def check_retention(checked: Checked, paths: Iterable[Path], retention: int) -> Checked:
+    """The same with the questions of sound documents that reach further back than the log is kept (ms)."""
+    problems = dict.fromkeys(checked.problems)
+    broken = {problem.file for problem in problems if problem.severity == "error"}
+    for file in _files(paths):
+        if str(file) in broken:
+            continue
+        text = read_document(file)
+        document = msgspec.json.decode(text.removeprefix(codecs.BOM_UTF8), type=STRUCTS[_kind(file, text)])
+        report = Report(str(file))
+        beyond_retention(document, retention, report)
+        if report.problems:  # the places are read only where they are told
+            report = read_source(text, str(file))[1]
+            beyond_retention(document, retention, report)
+            problems |= dict.fromkeys(report.problems)
+    return _checked(checked.documents, problems)
+
+
+def _checked(documents: int, problems: Iterable[Problem]) -> Checked:
+    severities = Counter(problem.severity for problem in problems)
+    return Checked(documents, severities["error"], severities["warning"], sorted(problems, key=_place))
+
+
+def _files(paths: Iterable[Path]) -> list[Path]:
+    return list(dict.fromkeys(file for path in paths for file in documents_in(path) if file.suffix == ".json"))
+
+
+def _kind(file: Path, text: bytes) -> Any:
+    return _KIND_OF.get(file.parent.name) or kind_of_text(text)
 
 
 def _place(problem: Problem) -> tuple[str, int, int]:

@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from engage import __version__, backtesting, differing, doctor, explaining, up
-from engage.checking import check_against, check_paths, observe
+from engage.checking import check_against, check_paths, check_retention, observe
 from engage.errors import ConfigurationError, EngageError
 from engage.evaluating import evaluate_arguments, evaluate_stream
 from engage.logs import configure_logging
@@ -104,14 +104,17 @@ def check(
     log: Annotated[
         bool, typer.Option("--log", help="Also against what the log has really seen (needs the store).")
     ] = False,
+    retention: Annotated[
+        str | None, typer.Option("--retention", help="How long the log is kept, as 7d; left out: ENGAGE_LOG_RETENTION.")
+    ] = None,
     format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
     data: Data = None,
 ) -> None:
     """Report every problem of the documents at once; exit status 1 when one is an error."""
     _check_format(format)
-    checked = check_paths(paths)
+    settings = _settings(data_dir=data, log_retention_ms=retention)
+    checked = check_retention(check_paths(paths), paths, settings.log_retention_ms)
     if log:
-        settings = _settings(data_dir=data)
         with _store(settings) as client:
             observed, span = observe(client, FIRST, settings.shards)
         typer.echo(f"beside a log of {observed.events:,} events in {span}", err=True)

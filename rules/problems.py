@@ -10,7 +10,7 @@ import msgspec
 from rules.limits import MAX_PROBLEMS
 
 Path = tuple[str | int, ...]
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "note"]
 
 MAX_KEY: Final = 60  # characters of a field name that are shown
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
