@@ -165,7 +165,11 @@ class _Cross:
     def circles(self, segments: Sequence[Segment]) -> None:
         """Segments that are made of themselves."""
         parts = {
-            segment.id: [name for _, wanted, name in references(segment.condition, ()) if wanted == SEGMENT]
+            segment.id: {
+                name: place
+                for place, wanted, name in references(segment.condition, ("condition",))
+                if wanted == SEGMENT
+            }
             for segment in segments
         }
         for start in parts:
@@ -173,7 +177,7 @@ class _Cross:
             waiting = [start]
             while waiting:
                 here = waiting.pop()
-                for name in parts.get(here, ()):
+                for name in parts.get(here, {}):
                     if name not in came_from:
                         came_from[name] = here
                         waiting.append(name)
@@ -182,8 +186,9 @@ class _Cross:
             round_trip = [start]
             while len(round_trip) == 1 or round_trip[-1] != start:
                 round_trip.append(came_from[round_trip[-1]])
-            shown = " → ".join(f"`{name}`" for name in reversed(round_trip))
-            self.add("segment", start, ("condition",), f"The segment is made of itself: {shown}")
+            round_trip.reverse()
+            shown = " → ".join(f"`{name}`" for name in round_trip)
+            self.add("segment", start, parts[start][round_trip[1]], f"The segment is made of itself: {shown}")
 
     def expand(self, definitions: Definitions) -> None:
         """What shows only where the conditions of segments are put in their places."""
