@@ -34,6 +34,13 @@ class Checked(msgspec.Struct):
     def summary(self) -> str:
         return f"{self.documents} documents, {self.errors} errors, {self.warnings} warnings"
 
+    @property
+    def noted(self) -> str:
+        """The notes in one line: most documents have one, and most can live with it."""
+        notes = [problem for problem in self.problems if problem.severity == "note"]
+        more = f" ({len(notes) - 1} more ask so)" if len(notes) > 1 else ""
+        return f"{notes[0]}{more}" if notes else ""
+
 
 def check_paths(paths: Iterable[Path]) -> Checked:
     """Checks files and folders. A file in a definitions folder is checked beside its neighbours, so that the messages

@@ -123,7 +123,10 @@ def check(
         _print_json(checked)
     else:
         for problem in checked.problems:
-            typer.echo(str(problem))
+            if problem.severity != "note":
+                typer.echo(str(problem))
+        if checked.noted:
+            typer.echo(checked.noted, err=True)
         typer.echo(checked.summary, err=bool(checked.errors))
     raise typer.Exit(1 if checked.errors else 0)
 

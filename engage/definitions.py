@@ -5,7 +5,7 @@ A folder holds `rules/<id>.json`, `messages/<id>.json`, `segments/<id>.json` and
 
 import errno
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -23,9 +23,12 @@ from rules import (
     Segment,
     cross_check,
     cross_doubts,
+    lost_references,
     parse,
     parse_article,
+    shape_of,
 )
+from rules.documents import Document
 
 FOLDERS: Final = {"rule": "rules", "message": "messages", "segment": "segments"}
 READ_BYTES: Final = 16 * 1024 * 1024  # of a file; a document may be far smaller, and is told how large it is
@@ -84,6 +87,7 @@ class _Reader:
         self.last_good = last_good
         self.known = known
         self.documents: dict[Key, Any] = {}
+        self.broken: list[Key] = []
         self.files: dict[Key, tuple[str, bytes]] = {}
         self.problems: list[Problem] = []
 
@@ -97,6 +101,8 @@ class _Reader:
         document = parsed.document or self.last_good.get(key)
         if document is not None:
             self.documents[key] = document
+        if parsed.document is None:
+            self.broken.append(key)
 
     def read_article(self, path: Path) -> None:
         text = self._text(path)
@@ -130,8 +136,11 @@ class _Reader:
             broken = [key for key, (file, _) in self.files.items() if file in files and key in self.documents]
             if not broken:
                 definitions = _definitions(self.documents.values())
-                doubts = cross_doubts(definitions, self.files)
-                self.problems += [problem for problem in doubts if problem not in self.problems]
+                more = [
+                    *cross_doubts(definitions, self.files),
+                    *lost_references(self._shapes(), definitions, self.files),
+                ]
+                self.problems += [problem for problem in more if problem not in self.problems]
                 return Loaded(definitions, self.problems, self.files)
             for key in broken:
                 before = self.last_good.get(key)
@@ -139,6 +148,14 @@ class _Reader:
                     self.documents[key] = before
                 else:
                     del self.documents[key]
+
+    def _shapes(self) -> Iterator[Document]:
+        """The broken documents, as far as they can be read."""
+        for kind, identifier in self.broken:
+            file, text = self.files[kind, identifier]
+            document = shape_of(kind, text, file)  # type: ignore[arg-type]
+            if document is not None:
+                yield msgspec.structs.replace(document, id=identifier)
 
     def _text(self, path: Path) -> bytes | None:
         try:

@@ -1,7 +1,7 @@
 """The engine: rule documents, conditions, time, decisions. Pure: no I/O, no clock, no randomness."""
 
 from rules.backtest import Backtest, RuleTest
-from rules.check import check_document, cross_check, cross_doubts, parse, parse_article
+from rules.check import check_document, cross_check, cross_doubts, lost_references, parse, parse_article, shape_of
 from rules.decide import decide
 from rules.dialect import EvaluationError
 from rules.documents import Article, ArticleContent, Definitions, Message, Rule, Segment
@@ -62,12 +62,14 @@ __all__ = [
     "explain",
     "format_duration",
     "hash16",
+    "lost_references",
     "new_state",
     "parse",
     "parse_article",
     "parse_duration",
     "read_pair",
     "read_value",
+    "shape_of",
     "trial_rulebook",
     "try_case",
 ]

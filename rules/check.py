@@ -1,6 +1,6 @@
 """Checking documents: every problem at once, with its place, before anything goes live. Nothing here raises on bad input."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from rules.analysis import analyse, check_id
@@ -32,6 +32,12 @@ def parse(kind: DocumentKind, text: bytes, file: str) -> tuple[Document | None, 
         return None, report.problems
     check_document(document, report)
     return (None if report.failed else document), report.problems
+
+
+def shape_of(kind: DocumentKind, text: bytes, file: str) -> Document | None:
+    """The document as far as its fields are in order, whatever else is wrong with it."""
+    value, report = read_document(text, file)
+    return None if report.failed else to_struct(value, STRUCTS[kind], report)
 
 
 def check_document(document: Document, report: Report) -> None:
@@ -96,24 +102,32 @@ def cross_check(definitions: Definitions, files: Files | None = None) -> list[Pr
     ]
     for kind, documents in groups:
         checker.once(kind, [document.id for document in documents])
-    messages = {message.id for message in definitions.messages}
-    articles = {article.id for article in definitions.articles}
-    known = {"message": messages, "segment": {segment.id for segment in definitions.segments}}
-    for segment in definitions.segments:
-        checker.named("segment", segment.id, segment.condition, ("condition",), known)
-    for rule in definitions.rules:
-        checker.exists("rule", rule.id, ("message",), "message", rule.message, messages)
-        for path, name in messages_in(rule.tests):
-            checker.exists("rule", rule.id, path, "message", name, messages)
-        checker.named("rule", rule.id, rule.condition, ("condition",), known)
-        checker.named("rule", rule.id, rule.delay, ("delay",), known)
+    known = _known_ids(definitions)
+    for document in (*definitions.segments, *definitions.rules):
+        checker.references(document, known)
     checker.circles(definitions.segments)
     if not checker.problems:
         checker.expand(definitions)
     for message in definitions.messages:
-        for path, article in articles_in(message.content, ("content",)):
-            checker.exists("message", message.id, path, "article", article, articles)
+        checker.references(message, known)
     return checker.problems
+
+
+def lost_references(broken: Iterable[Document], definitions: Definitions, files: Files) -> list[Problem]:
+    """What documents that are broken otherwise name and is not there: all that is wrong with them is told at once."""
+    checker = _Cross(files)
+    known = _known_ids(definitions)
+    for document in broken:
+        checker.references(document, known)
+    return checker.problems
+
+
+def _known_ids(definitions: Definitions) -> dict[str, set[str]]:
+    return {
+        "message": {message.id for message in definitions.messages},
+        "segment": {segment.id for segment in definitions.segments},
+        "article": {article.id for article in definitions.articles},
+    }
 
 
 def cross_doubts(definitions: Definitions, files: Files | None = None) -> list[Problem]:
@@ -156,6 +170,20 @@ class _Cross:
             self.add(kind, identifier, path, f"The {wanted} `{name}` cannot be used: see the problems of its own file")
         else:
             self.add(kind, identifier, path, f"The {wanted} `{name}` does not exist{nearest(name, known)}")
+
+    def references(self, document: Document, known: Mapping[str, set[str]]) -> None:
+        """Everything that a document names."""
+        if isinstance(document, Rule):
+            self.exists("rule", document.id, ("message",), "message", document.message, known["message"])
+            for path, name in messages_in(document.tests):
+                self.exists("rule", document.id, path, "message", name, known["message"])
+            self.named("rule", document.id, document.condition, ("condition",), known)
+            self.named("rule", document.id, document.delay, ("delay",), known)
+        elif isinstance(document, Segment):
+            self.named("segment", document.id, document.condition, ("condition",), known)
+        elif isinstance(document, Message):
+            for path, article in articles_in(document.content, ("content",)):
+                self.exists("message", document.id, path, "article", article, known["article"])
 
     def named(self, kind: str, identifier: str, logic: Any, path: Path, known: Mapping[str, set[str]]) -> None:
         """The messages and segments that a condition names."""

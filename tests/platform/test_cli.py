@@ -107,12 +107,16 @@ class TestCheck:
         window = "$.condition.and[0].did[1].within: The log is kept for 7d: if no live rule has asked this yet, a window of 10d"
         assert done.returncode == 0
         assert f" warning: {window} is known in full only 3d after this is published." in done.stdout
-        assert (
-            " note: $.condition.and[1]['!'].did: Asked of all time (`did`), but the log is kept for 7d:" in done.stdout
-        )
+        said = " note: $.condition.and[1]['!'].did: Asked of all time (`did`), but the log is kept for 7d:"
+        assert said in done.stderr
         assert done.stdout.endswith("3 documents, 0 errors, 1 warnings\n")
+        (folder / "rules" / "zoo.json").write_text(text.replace('"hello"', '"zoo"', 1))
+        assert engage("rules", "check", folder).stderr == done.stderr[:-1] + " (1 more ask so)\n"
+        found = json.loads(engage("rules", "check", "--format", "json", folder).stdout)
+        assert [problem["severity"] for problem in found["problems"]].count("note") == 2
+        (folder / "rules" / "zoo.json").unlink()
         assert "warning" not in engage("rules", "check", "--retention", "10d", folder).stdout.replace("0 warnings", "")
-        assert "kept for 10d" in engage("rules", "check", folder, ENGAGE_LOG_RETENTION="10d").stdout
+        assert "kept for 10d" in engage("rules", "check", folder, ENGAGE_LOG_RETENTION="10d").stderr
         refused = engage("rules", "check", "--retention", "soon", folder)
         assert refused.returncode == 2
         assert "expected a duration from a minute to ten years, such as 7d or 12h, got 'soon'" in refused.stderr
