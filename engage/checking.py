@@ -1,6 +1,5 @@
 """`engage rules check`: every problem of a set of files at once."""
 
-import codecs
 from collections import Counter
 from collections.abc import Iterable
 from math import ceil
@@ -9,14 +8,12 @@ from typing import Any, Final
 
 import msgspec
 
-from engage.definitions import ARTICLES, FOLDERS, Loaded, load_folder, read_document
+from engage.definitions import ARTICLES, FOLDERS, load_folder, read_document
 from engage.errors import InvalidRequest
 from engage.keys import ShardKeys
 from engage.log import read_log, to_event
 from engage.templates import template_problems
-from rules import Message, Observed, Problem, Rule, beyond_retention, doubt, parse, parse_article
-from rules.check import STRUCTS
-from rules.problems import Report
+from rules import Message, Observed, Problem, Rule, doubt, parse, parse_article
 from rules.source import read_document as read_source
 
 _KIND_OF: Final = {name: kind for kind, name in FOLDERS.items()}
@@ -42,13 +39,14 @@ class Checked(msgspec.Struct):
         return f"{notes[0]}{more}" if notes else ""
 
 
-def check_paths(paths: Iterable[Path]) -> Checked:
+def check_paths(paths: Iterable[Path], retention: int | None = None) -> Checked:
     """Checks files and folders. A file in a definitions folder is checked beside its neighbours, so that the messages
-    and articles it names are found; problems are reported of the named files only.
+    and articles it names are found; problems are reported of the named files only. With `retention` (ms), what asks for a longer
+    past than the log keeps is told too.
 
     Raises InvalidRequest for a path that does not exist or holds no documents.
     """
-    seen: dict[Path, Loaded] = {}
+    seen: dict[Path, dict[str, list[Problem]]] = {}
     files: dict[Path, None] = {}
     problems: dict[Problem, None] = {}
     for path in paths:
@@ -59,7 +57,7 @@ def check_paths(paths: Iterable[Path]) -> Checked:
             raise InvalidRequest("documents (rules/*.json, messages/*.json, …)", f"none in {path}", field="PATH")
         for file in found:
             files[file] = None
-            problems |= dict.fromkeys(_problems(file, seen))
+            problems |= dict.fromkeys(_problems(file, seen, retention))
     return _checked(len(files), problems)
 
 
@@ -83,24 +81,6 @@ def check_against(checked: Checked, paths: Iterable[Path], observed: Observed, s
         if isinstance(document, Rule):
             report = read_source(text, str(file))[1]
             doubt(document, observed, span, report)
-            problems |= dict.fromkeys(report.problems)
-    return _checked(checked.documents, problems)
-
-
-def check_retention(checked: Checked, paths: Iterable[Path], retention: int) -> Checked:
-    """The same with the questions of sound documents that reach further back than the log is kept (ms)."""
-    problems = dict.fromkeys(checked.problems)
-    broken = {problem.file for problem in problems if problem.severity == "error"}
-    for file in _files(paths):
-        if str(file) in broken:
-            continue
-        text = read_document(file)
-        document = msgspec.json.decode(text.removeprefix(codecs.BOM_UTF8), type=STRUCTS[_kind(file, text)])
-        report = Report(str(file))
-        beyond_retention(document, retention, report)
-        if report.problems:  # the places are read only where they are told
-            report = read_source(text, str(file))[1]
-            beyond_retention(document, retention, report)
             problems |= dict.fromkeys(report.problems)
     return _checked(checked.documents, problems)
 
@@ -131,16 +111,19 @@ def documents_in(path: Path) -> list[Path]:
     return found or sorted(path.glob("*.md" if path.name == ARTICLES else "*.json"))
 
 
-def _problems(file: Path, seen: dict[Path, Loaded]) -> list[Problem]:
+def _problems(file: Path, seen: dict[Path, dict[str, list[Problem]]], retention: int | None) -> list[Problem]:
+    """Those of one file; `seen`: by folder and file, what was found before."""
     if file.parent.name in (*_KIND_OF, ARTICLES):
         root = file.parent.parent
         if root not in seen:
-            seen[root] = load_folder(root)
-        return [problem for problem in seen[root].problems if problem.file == str(file)]
+            seen[root] = {}
+            for problem in load_folder(root, retention=retention).problems:
+                seen[root].setdefault(problem.file, []).append(problem)
+        return seen[root].get(str(file), [])
     text = read_document(file)
     if file.suffix == ".md":
         return parse_article(text, str(file))[3]
-    document, problems = parse(kind_of_text(text), text, str(file))
+    document, problems = parse(kind_of_text(text), text, str(file), retention)
     return problems + template_problems(document, text, str(file)) if isinstance(document, Message) else problems
 
 

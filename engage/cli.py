@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from engage import __version__, backtesting, differing, doctor, explaining, up
-from engage.checking import check_against, check_paths, check_retention, observe
+from engage.checking import check_against, check_paths, observe
 from engage.errors import ConfigurationError, EngageError
 from engage.evaluating import evaluate_arguments, evaluate_stream
 from engage.logs import configure_logging
@@ -113,7 +113,7 @@ def check(
     """Report every problem of the documents at once; exit status 1 when one is an error."""
     _check_format(format)
     settings = _settings(data_dir=data, log_retention_ms=retention)
-    checked = check_retention(check_paths(paths), paths, settings.log_retention_ms)
+    checked = check_paths(paths, settings.log_retention_ms)
     if log:
         with _store(settings) as client:
             observed, span = observe(client, FIRST, settings.shards)

@@ -56,12 +56,18 @@ class Parsed(msgspec.Struct):
     problems: list[Problem]
 
 
-def load_folder(folder: Path, last_good: Definitions | None = None, known: dict[str, Parsed] | None = None) -> Loaded:
-    """Reads all documents below `folder`. A broken one is replaced by its version in `last_good`, where it has one.
+def load_folder(
+    folder: Path,
+    last_good: Definitions | None = None,
+    known: dict[str, Parsed] | None = None,
+    retention: int | None = None,
+) -> Loaded:
+    """Reads all documents below `folder`. A broken one is replaced by its version in `last_good`, where it has one. With `retention`
+    (ms), what asks for a longer past than the log keeps is among the problems.
 
     `known` is filled with what was parsed, and spares parsing it again the next time.
     """
-    found = _Reader(folder, _by_key(last_good or Definitions()), {} if known is None else known)
+    found = _Reader(folder, _by_key(last_good or Definitions()), {} if known is None else known, retention)
     for kind, name in FOLDERS.items():
         for path in sorted((folder / name).glob("*.json")):
             found.read(kind, path)
@@ -82,7 +88,10 @@ def folder_problem(folder: Path) -> str | None:
 
 
 class _Reader:
-    def __init__(self, folder: Path, last_good: dict[Key, Any], known: dict[str, Parsed]) -> None:
+    def __init__(
+        self, folder: Path, last_good: dict[Key, Any], known: dict[str, Parsed], retention: int | None
+    ) -> None:
+        self.retention = retention
         self.folder = folder
         self.last_good = last_good
         self.known = known
@@ -96,7 +105,7 @@ class _Reader:
         text = self._text(path)
         if text is None:
             return
-        parsed = self._parsed(path, text, partial(_parse, kind))
+        parsed = self._parsed(path, text, partial(_parse, kind, self.retention))
         self.files[key] = str(path), text
         document = parsed.document or self.last_good.get(key)
         if document is not None:
@@ -140,7 +149,7 @@ class _Reader:
                     *cross_doubts(definitions, self.files),
                     *lost_references(self._shapes(), definitions, self.files),
                 ]
-                self.problems += [problem for problem in more if problem not in self.problems]
+                self.problems = list(dict.fromkeys([*self.problems, *more]))
                 return Loaded(definitions, self.problems, self.files)
             for key in broken:
                 before = self.last_good.get(key)
@@ -175,8 +184,8 @@ def read_document(path: Path) -> bytes:
         return file.read(READ_BYTES)
 
 
-def _parse(kind: Any, text: bytes, file: str) -> Parsed:
-    document, problems = parse(kind, text, file)
+def _parse(kind: Any, retention: int | None, text: bytes, file: str) -> Parsed:
+    document, problems = parse(kind, text, file, retention)
     if isinstance(document, Message) and (wrong := template_problems(document, text, file)):
         return Parsed(text, None, problems + wrong)
     return Parsed(text, document, problems)

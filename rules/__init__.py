@@ -14,7 +14,6 @@ from rules.ids import delivery_id, delivery_shard_hash, hash16
 from rules.observed import Observed, doubt
 from rules.outcome import Considered, Delivery, Outcome
 from rules.problems import Problem
-from rules.retention import beyond_retention
 from rules.rulebook import Rulebook, compile_rulebook
 from rules.schema import KINDS, document_schema
 from rules.state import State, decode_state, encode_state, new_state
@@ -46,7 +45,6 @@ __all__ = [
     "State",
     "StateError",
     "Trial",
-    "beyond_retention",
     "check_document",
     "compile_rulebook",
     "cross_check",

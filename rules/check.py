@@ -12,6 +12,7 @@ from rules.documents import Article, ArticleContent, Definitions, Document, Mess
 from rules.limits import MAX_TEXT_BYTES
 from rules.precedence import outranked
 from rules.problems import Path, Problem, Report, Severity, nearest
+from rules.retention import beyond_retention
 from rules.shape import to_struct
 from rules.source import read_document
 from rules.temporal import SEGMENT
@@ -22,8 +23,11 @@ Files = Mapping[tuple[str, str], tuple[str, bytes]]
 STRUCTS: Final[dict[str, type[Document]]] = {"rule": Rule, "message": Message, "segment": Segment}
 
 
-def parse(kind: DocumentKind, text: bytes, file: str) -> tuple[Document | None, list[Problem]]:
-    """The document, or None, and everything that is wrong (or doubtful) in it."""
+def parse(
+    kind: DocumentKind, text: bytes, file: str, retention: int | None = None
+) -> tuple[Document | None, list[Problem]]:
+    """The document, or None, and everything that is wrong (or doubtful) in it; with `retention` (how long the log is kept, ms) also
+    the questions that reach further back."""
     value, report = read_document(text, file)
     if report.failed:
         return None, report.problems
@@ -31,6 +35,8 @@ def parse(kind: DocumentKind, text: bytes, file: str) -> tuple[Document | None, 
     if document is None:
         return None, report.problems
     check_document(document, report)
+    if retention is not None and not report.failed:
+        beyond_retention(document, retention, report)
     return (None if report.failed else document), report.problems
 
 
