@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from engine_helpers import PERSON, D, H, S, event, rule, rulebook
+from engine_helpers import PERSON, D, H, S, event, message, rule, rulebook
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +12,7 @@ from rules.analysis import Analysis, analyse
 from rules.contradiction import known_of
 from rules.dialect import EvaluationError, compile_logic, handle, is_true
 from rules.history import History
+from rules.precedence import outranked
 from rules.problems import Report
 from rules.solver import Solver, TooHard
 
@@ -188,3 +189,42 @@ def holds_for_histories(document: Rule, histories: list[Any], said: str) -> None
             matched = any(considered.outcome == "matched" for considered in outcome.considered)
             wanted = said == "always" and name in document.trigger
             assert matched is wanted, (said, happened[: number + 1])
+
+
+def test_who_is_outranked_is_never_delivered_alone() -> None:
+    claims: Counter[str] = Counter()
+    kinds = [message(id="m", kind="modal"), message(id="n", kind="survey")]
+
+    @settings(max_examples=400, deadline=None)
+    @given(
+        st.lists(clauses, max_size=2),
+        st.lists(clauses, max_size=2),
+        st.booleans(),
+        st.lists(happenings, min_size=2, max_size=2),
+    )
+    def never_alone(wide: list[Any], more: list[Any], replaced: bool, histories: list[Any]) -> None:
+        narrow = [*more, *(wide[1:] if replaced else wide)]
+        common = {"trigger": ["page", "A"], "frequency": "always"}
+        rules = [
+            rule(id="high", priority=2, condition={"and": wide} if wide else True, **common),
+            rule(id="low", priority=1, message="n", condition={"and": narrow} if narrow else True, **common),
+        ]
+        outranks = list(outranked(rules, kinds, {}))
+        claims["outranked" if outranks else "open"] += 1
+        if not outranks:
+            return
+        book = rulebook(*rules, messages=kinds)
+        for happened in histories:
+            state, at = new_state(PERSON), D
+            for number, (name, later, path, is_late) in enumerate(happened):
+                at += later * S
+                when = at - 3 * H if is_late else at
+                about = {"message_id": f"{number}", "context": {"page": {"path": path}}}
+                outcome = decide(state, event(name, when, **about), when, book)
+                state = outcome.state
+                delivered = {delivery.rule_id for delivery in outcome.deliveries}
+                assert "low" not in delivered or "high" in delivered, happened[: number + 1]
+
+    never_alone()
+    assert claims["outranked"] > 50
+    assert claims["open"] > 50
