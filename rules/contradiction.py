@@ -23,6 +23,7 @@ from rules.variables import SLOTS
 Known = Mapping[str, Values]
 
 MAX_PARTS: Final = 40  # of a conjunction, of which the contradictory ones are looked for
+MAX_TOLD: Final = 3  # of many clauses that only together contradict
 _AMOUNT: Final = Values(numbers=Numbers(low=0))
 _WHOLE: Final = Values(numbers=Numbers(low=0, whole=True))
 _WORD: Final = Values(words=ANY_WORD)
@@ -172,8 +173,8 @@ class _Judge:
             why = self.first_time(hardly) if counted else self.why(logics[0])
             self.say(last, f"This {hardly} hold: {why}")
             return
-        places = " and ".join(self.report.place_of(self.at(path)) for path in others)
-        texts = " and ".join(shown(self.as_written(path)) for path in core)
+        places = " and ".join(self.report.place_of(self.at(path)) for path in others[:MAX_TOLD])
+        texts = " and ".join(shown(self.as_written(path)) for path in [*others[:MAX_TOLD], last])
         advice = f": {self.first_time(hardly)}" if counted else self.advice(logics)
         self.say(last, f"This contradicts {places}: {texts} {hardly} hold together{advice}")
 
@@ -206,7 +207,9 @@ class _Judge:
             return f'it is `{shown(logic)}`; to switch a rule off, write "enabled": false'
         if next(iter(logic)) in ("or", "and", "if", "?:"):
             return "whatever comes, its parts leave no other answer"
-        return " and ".join(list(dict.fromkeys(self.told(logic)))[:3]) or shown(logic)
+        told = list(dict.fromkeys(self.told(logic)))[:3]
+        read = [f"`{name}`" for name in dict.fromkeys(variables_read(logic)) if not name.startswith(SLOTS)][:3]
+        return " and ".join(told) or f"it is the same whatever {' and '.join(read) or 'comes'} may be"
 
     def told(self, logic: Any) -> Iterator[str]:
         """What is known of the things that a clause reads."""

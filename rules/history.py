@@ -4,7 +4,7 @@ Each question is a number of events (values, days) in a window; of some pairs on
 the last event was, is all that is known here; it is a bound for `rules/solver.py`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
 from typing import Any, Final, NamedTuple
 
@@ -40,6 +40,7 @@ class History:
         self.slots = slots
         self.trackers = trackers
         self.waking = frozenset(waking)
+        self.wheres = {id(where): _canonical(where) for where in _wheres(trackers.values())}
         self.numbers = self._numbers() if len(slots) <= MAX_SLOTS else {}
         self.asked = {name: _number(slot) for name, slot in slots.items()} if self.numbers else {}
         self.narrower = [
@@ -52,6 +53,11 @@ class History:
         silent = any(slot.question == "seconds_since" for slot in slots.values())
         alone = not self.narrower and not silent and len(set(self.asked.values())) == len(slots)
         self.rounds = 1 if alone else _ROUNDS
+
+    @property
+    def cost(self) -> int:
+        """How many steps of work one look at all answers is."""
+        return 1 + (len(self.slots) + len(self.narrower)) // 4
 
     def _numbers(self) -> dict[_Number, None]:
         found: dict[_Number, None] = {}
@@ -80,7 +86,7 @@ class History:
             return False
         if whole.where is None or whole.where is True:
             return True
-        return part.where is not None and _canonical(part.where) == _canonical(whole.where)
+        return part.where is not None and self.wheres[id(part.where)] == self.wheres[id(whole.where)]
 
     def fits(self, answers: Mapping[str, Values], case: Mapping[str, Values], implies: Implies, timely: bool) -> bool:
         """Whether the answers (by slot; those that matter) can belong to one history, in a case; `timely`: the event did not come late, so that it lies
@@ -159,6 +165,13 @@ class History:
             if high < 1 and number.within == inf:
                 right = -1
         return Values(flags, Numbers(left, right, below=right < inf) if left <= right else None)
+
+
+def _wheres(trackers: Iterable[Tracker]) -> Iterator[Any]:
+    for tracker in trackers:
+        yield tracker.where
+        for step in tracker.steps:
+            yield step.where
 
 
 def _number(slot: Slot) -> _Number:

@@ -72,6 +72,7 @@ class Solver:
         """Whether the answers about the history fit one another."""
         if self.history is None or not any(key.startswith(SLOTS) for key in case):
             return True
+        self.work(self.history.cost)
         alone = self.history.rounds == 1
         asked = {name: f"{SLOTS}.{name}" for name in self.slots}
         answers = {name: self.value(key, case) for name, key in asked.items() if not alone or key in case}
@@ -94,9 +95,9 @@ class Solver:
         """What is left of the cases when a part has this outcome."""
         if not cases:
             return cases
-        self.steps += len(cases)
-        if self.steps > MAX_STEPS or len(cases) > MAX_CASES:
+        if len(cases) > MAX_CASES:
             raise TooHard
+        self.work(len(cases))
         if not isinstance(logic, dict):
             if isinstance(logic, list):
                 return cases
@@ -121,6 +122,12 @@ class Solver:
             if len(arguments) == 2 and (name in _ORDER or name in _EQUAL or name == "in"):
                 return self.comparison(name, arguments, logic, outcome, cases)
         return self.truth(logic, outcome, cases)
+
+    def work(self, steps: int) -> None:
+        """Counts what is done. Raises TooHard where it is too much."""
+        self.steps += steps
+        if self.steps > MAX_STEPS:
+            raise TooHard
 
     def conjunction(self, parts: Sequence[Any], outcome: Outcome, cases: list[Case]) -> list[Case]:
         return self.first(parts, outcome, cases, "true")

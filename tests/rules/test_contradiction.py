@@ -11,6 +11,7 @@ from rules.limits import MAX_NODES
 
 PLAN = {"var": "user.traits.plan"}
 SEATS = {"var": "user.traits.seats"}
+SEATS_OF_EVENT = {"var": "event.properties.seats"}
 PRICING = {"==": [{"var": "page.path"}, "/pricing"]}
 OR = "; take one out, or join them with `or`"
 FIRST = 'The first time is {"==":[{"count":["page"]},1]}'
@@ -99,6 +100,7 @@ def test_three_clauses_that_only_together_contradict() -> None:
             "$.condition",
             "This can never hold: `days_active` is a whole number of days, at most as many as the window has",
         ),
+        ({"<": [5, SEATS, 3]}, "$.condition", "This can never hold: it is the same whatever `user.traits.seats` may be"),
         ({"in": [PLAN, []]}, "$.condition", "This can never hold: nothing is in an empty list"),
         ({">": [{"var": "event.name"}, 3]}, "$.condition", "This can never hold: `event.name` is `page` here"),
         ({"==": [{"var": "event.name"}, "A"]}, "$.condition", "This can never hold: `event.name` is `page` here"),
@@ -235,6 +237,8 @@ def hostile() -> list[Any]:
         {"and": [{"!=": [SEATS, n]} for n in range(1_900)]},
         {"and": [{"did": [f"E{n}"]} for n in range(1_000)]},
         {"in": [SEATS, list(range(MAX_NODES - 20))]},
+        {"and": [{"or": [{"did": ["A", {"within": f"{n + m}d"}]} for m in range(3)]} for n in range(1, 20)]},
+        {"and": [{"did": [f"E{n}", {"where": {"in": [SEATS_OF_EVENT, [*range(400), n]]}}]} for n in range(24)]},
         deep,
     ]
 
