@@ -1,5 +1,6 @@
 """`engage rules check`: every problem of a set of files at once."""
 
+from collections import Counter
 from collections.abc import Iterable
 from math import ceil
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from engage.definitions import ARTICLES, FOLDERS, Loaded, load_folder, read_document
+from engage.definitions import ARTICLES, FOLDERS, load_folder, read_document
 from engage.errors import InvalidRequest
 from engage.keys import ShardKeys
 from engage.log import read_log, to_event
@@ -19,7 +20,7 @@ _KIND_OF: Final = {name: kind for kind, name in FOLDERS.items()}
 
 
 class Checked(msgspec.Struct):
-    """`documents`: how many were looked at."""
+    """`documents`: how many were looked at; `problems` has notes too, which are counted nowhere."""
 
     documents: int
     errors: int
@@ -30,14 +31,22 @@ class Checked(msgspec.Struct):
     def summary(self) -> str:
         return f"{self.documents} documents, {self.errors} errors, {self.warnings} warnings"
 
+    @property
+    def noted(self) -> str:
+        """The notes in one line: most documents have one, and most can live with it."""
+        notes = [problem for problem in self.problems if problem.severity == "note"]
+        more = f" ({len(notes) - 1} more ask so)" if len(notes) > 1 else ""
+        return f"{notes[0]}{more}" if notes else ""
 
-def check_paths(paths: Iterable[Path]) -> Checked:
+
+def check_paths(paths: Iterable[Path], retention: int | None = None) -> Checked:
     """Checks files and folders. A file in a definitions folder is checked beside its neighbours, so that the messages
-    and articles it names are found; problems are reported of the named files only.
+    and articles it names are found; problems are reported of the named files only. With `retention` (ms), what asks for a longer
+    past than the log keeps is told too.
 
     Raises InvalidRequest for a path that does not exist or holds no documents.
     """
-    seen: dict[Path, Loaded] = {}
+    seen: dict[Path, dict[str, list[Problem]]] = {}
     files: dict[Path, None] = {}
     problems: dict[Problem, None] = {}
     for path in paths:
@@ -48,9 +57,8 @@ def check_paths(paths: Iterable[Path]) -> Checked:
             raise InvalidRequest("documents (rules/*.json, messages/*.json, …)", f"none in {path}", field="PATH")
         for file in found:
             files[file] = None
-            problems |= dict.fromkeys(_problems(file, seen))
-    errors = sum(problem.severity == "error" for problem in problems)
-    return Checked(len(files), errors, len(problems) - errors, sorted(problems, key=_place))
+            problems |= dict.fromkeys(_problems(file, seen, retention))
+    return _checked(len(files), problems)
 
 
 def observe(client: Any, project: str, shards: int) -> tuple[Observed, str]:
@@ -66,18 +74,28 @@ def observe(client: Any, project: str, shards: int) -> tuple[Observed, str]:
 
 def check_against(checked: Checked, paths: Iterable[Path], observed: Observed, span: str) -> Checked:
     """The same with what the rules expect and the log does not show, as warnings."""
-    files = dict.fromkeys(file for path in paths for file in documents_in(path) if file.suffix == ".json")
-    problems = list(checked.problems)
-    for file in files:
+    problems = dict.fromkeys(checked.problems)
+    for file in _files(paths):
         text = read_document(file)
-        kind: Any = _KIND_OF.get(file.parent.name) or kind_of_text(text)
-        document, _ = parse(kind, text, str(file))
+        document, _ = parse(_kind(file, text), text, str(file))
         if isinstance(document, Rule):
             report = read_source(text, str(file))[1]
             doubt(document, observed, span, report)
-            problems += [problem for problem in report.problems if problem not in problems]
-    warnings = len(problems) - checked.errors
-    return Checked(checked.documents, checked.errors, warnings, sorted(problems, key=_place))
+            problems |= dict.fromkeys(report.problems)
+    return _checked(checked.documents, problems)
+
+
+def _checked(documents: int, problems: Iterable[Problem]) -> Checked:
+    severities = Counter(problem.severity for problem in problems)
+    return Checked(documents, severities["error"], severities["warning"], sorted(problems, key=_place))
+
+
+def _files(paths: Iterable[Path]) -> list[Path]:
+    return list(dict.fromkeys(file for path in paths for file in documents_in(path) if file.suffix == ".json"))
+
+
+def _kind(file: Path, text: bytes) -> Any:
+    return _KIND_OF.get(file.parent.name) or kind_of_text(text)
 
 
 def _place(problem: Problem) -> tuple[str, int, int]:
@@ -93,16 +111,19 @@ def documents_in(path: Path) -> list[Path]:
     return found or sorted(path.glob("*.md" if path.name == ARTICLES else "*.json"))
 
 
-def _problems(file: Path, seen: dict[Path, Loaded]) -> list[Problem]:
+def _problems(file: Path, seen: dict[Path, dict[str, list[Problem]]], retention: int | None) -> list[Problem]:
+    """Those of one file; `seen`: by folder and file, what was found before."""
     if file.parent.name in (*_KIND_OF, ARTICLES):
         root = file.parent.parent
         if root not in seen:
-            seen[root] = load_folder(root)
-        return [problem for problem in seen[root].problems if problem.file == str(file)]
+            seen[root] = {}
+            for problem in load_folder(root, retention=retention).problems:
+                seen[root].setdefault(problem.file, []).append(problem)
+        return seen[root].get(str(file), [])
     text = read_document(file)
     if file.suffix == ".md":
         return parse_article(text, str(file))[3]
-    document, problems = parse(kind_of_text(text), text, str(file))
+    document, problems = parse(kind_of_text(text), text, str(file), retention)
     return problems + template_problems(document, text, str(file)) if isinstance(document, Message) else problems
 
 

@@ -105,14 +105,17 @@ def check(
     log: Annotated[
         bool, typer.Option("--log", help="Also against what the log has really seen (needs the store).")
     ] = False,
+    retention: Annotated[
+        str | None, typer.Option("--retention", help="How long the log is kept, as 7d; left out: ENGAGE_LOG_RETENTION.")
+    ] = None,
     format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
     data: Data = None,
 ) -> None:
     """Report every problem of the documents at once; exit status 1 when one is an error."""
     check_format(format)
-    checked = check_paths(paths)
+    settings = _settings(data_dir=data, log_retention_ms=retention)
+    checked = check_paths(paths, settings.log_retention_ms)
     if log:
-        settings = _settings(data_dir=data)
         with _store(settings) as client:
             observed, span = observe(client, FIRST, settings.shards)
         typer.echo(f"beside a log of {observed.events:,} events in {span}", err=True)
@@ -121,7 +124,10 @@ def check(
         print_json(checked)
     else:
         for problem in checked.problems:
-            typer.echo(str(problem))
+            if problem.severity != "note":
+                typer.echo(str(problem))
+        if checked.noted:
+            typer.echo(checked.noted, err=True)
         typer.echo(checked.summary, err=bool(checked.errors))
     raise typer.Exit(1 if checked.errors else 0)
 

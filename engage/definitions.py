@@ -6,7 +6,7 @@ A folder holds `rules/<id>.json`, `messages/<id>.json`, `segments/<id>.json`, `a
 import errno
 import stat
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -24,9 +24,13 @@ from rules import (
     Rule,
     Segment,
     cross_check,
+    cross_doubts,
+    lost_references,
     parse,
     parse_article,
+    shape_of,
 )
+from rules.documents import Document
 
 FOLDERS: Final = {"rule": "rules", "message": "messages", "segment": "segments", "project": "project"}
 READ_BYTES: Final = 16 * 1024 * 1024  # of a file; a document may be far smaller, and is told how large it is
@@ -55,12 +59,18 @@ class Parsed(msgspec.Struct):
     problems: list[Problem]
 
 
-def load_folder(folder: Path, last_good: Definitions | None = None, known: dict[str, Parsed] | None = None) -> Loaded:
-    """Reads all documents below `folder`. A broken one is replaced by its version in `last_good`, where it has one.
+def load_folder(
+    folder: Path,
+    last_good: Definitions | None = None,
+    known: dict[str, Parsed] | None = None,
+    retention: int | None = None,
+) -> Loaded:
+    """Reads all documents below `folder`. A broken one is replaced by its version in `last_good`, where it has one. With `retention`
+    (ms), what asks for a longer past than the log keeps is among the problems.
 
     `known` is filled with what was parsed, and spares parsing it again the next time.
     """
-    found = Reader(_by_key(last_good or Definitions()), {} if known is None else known)
+    found = Reader(_by_key(last_good or Definitions()), {} if known is None else known, retention)
     for kind, name in FOLDERS.items():
         for path in sorted((folder / name).glob("*.json")):
             found.read(kind, path)
@@ -81,12 +91,14 @@ def folder_problem(folder: Path) -> str | None:
 
 
 class Reader:
-    """Takes one document after the other, then settles what the whole set says."""
+    """Takes one document after the other, then settles what the whole set says. `retention`: how long the log is kept, ms."""
 
-    def __init__(self, last_good: dict[Key, Any], known: dict[str, Parsed]) -> None:
+    def __init__(self, last_good: dict[Key, Any], known: dict[str, Parsed], retention: int | None = None) -> None:
+        self.retention = retention
         self.last_good = last_good
         self.known = known
         self.documents: dict[Key, Any] = {}
+        self.broken: list[Key] = []
         self.files: dict[Key, tuple[str, bytes]] = {}
         self.problems: list[Problem] = []
         self._own: dict[Key, dict[str, str]] = defaultdict(dict)
@@ -101,13 +113,15 @@ class Reader:
 
     def take(self, kind: Any, file: str, text: bytes) -> None:
         key = kind, Path(file).stem
-        parsed = self._parsed(file, text, partial(_parse, kind))
+        parsed = self._parsed(file, text, partial(_parse, kind, self.retention))
         self.files[key] = file, text
         document = parsed.document or self.last_good.get(key)
         if parsed.document is not None:
             self._own[key][name_of(file)] = text.decode()
         if document is not None:
             self.documents[key] = document
+        if parsed.document is None:
+            self.broken.append(key)
 
     def take_article(self, file: str, text: bytes) -> None:
         identifier, locale, content = self._parsed(file, text, _parse_article).document
@@ -139,7 +153,13 @@ class Reader:
             broken = [key for key, (file, _) in self.files.items() if file in files and key in self.documents]
             if not broken:
                 texts = {name: text for own in self._own.values() for name, text in own.items()}
-                return Loaded(_definitions(self.documents.values()), self.problems, self.files, texts)
+                definitions = _definitions(self.documents.values())
+                more = [
+                    *cross_doubts(definitions, self.files),
+                    *lost_references(self._shapes(), definitions, self.files),
+                ]
+                self.problems = list(dict.fromkeys([*self.problems, *more]))
+                return Loaded(definitions, self.problems, self.files, texts)
             for key in broken:
                 self._own.pop(key, None)
                 before = self.last_good.get(key)
@@ -147,6 +167,14 @@ class Reader:
                     self.documents[key] = before
                 else:
                     del self.documents[key]
+
+    def _shapes(self) -> Iterator[Document]:
+        """The broken documents, as far as they can be read."""
+        for kind, identifier in self.broken:
+            file, text = self.files[kind, identifier]
+            document = shape_of(kind, text, file)  # type: ignore[arg-type]
+            if document is not None:
+                yield msgspec.structs.replace(document, id=identifier)
 
     def _text(self, path: Path) -> bytes | None:
         try:
@@ -171,8 +199,8 @@ def read_document(path: Path) -> bytes:
         return file.read(READ_BYTES)
 
 
-def _parse(kind: Any, text: bytes, file: str) -> Parsed:
-    document, problems = parse(kind, text, file)
+def _parse(kind: Any, retention: int | None, text: bytes, file: str) -> Parsed:
+    document, problems = parse(kind, text, file, retention)
     if isinstance(document, Message) and (wrong := template_problems(document, text, file)):
         return Parsed(text, None, problems + wrong)
     return Parsed(text, document, problems)

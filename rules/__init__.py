@@ -2,7 +2,7 @@
 
 from rules.apply import MESSAGE_FAILED, SERVICE
 from rules.backtest import Backtest, RuleTest
-from rules.check import check_document, cross_check, parse, parse_article
+from rules.check import check_document, cross_check, cross_doubts, lost_references, parse, parse_article, shape_of
 from rules.decide import decide
 from rules.dialect import EvaluationError
 from rules.documents import Article, ArticleContent, Definitions, Message, Project, Rule, Segment
@@ -53,6 +53,7 @@ __all__ = [
     "check_document",
     "compile_rulebook",
     "cross_check",
+    "cross_doubts",
     "decide",
     "decode_state",
     "delivery_id",
@@ -64,12 +65,14 @@ __all__ = [
     "explain",
     "format_duration",
     "hash16",
+    "lost_references",
     "new_state",
     "parse",
     "parse_article",
     "parse_duration",
     "read_pair",
     "read_value",
+    "shape_of",
     "tally_summary",
     "trial_rulebook",
     "try_case",

@@ -1,15 +1,18 @@
 """Checking documents: every problem at once, with its place, before anything goes live. Nothing here raises on bad input."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from rules.analysis import analyse, check_id, read_limits
 from rules.cases import messages_in
-from rules.condition import read_condition, references
+from rules.condition import Segments, read_condition, references
 from rules.content import articles_in, check_message
+from rules.contradiction import contradictions, contradictions_of_segment
 from rules.documents import Article, ArticleContent, Definitions, Document, Message, Project, Rule, Segment, messages_of
 from rules.limits import MAX_TEXT_BYTES
-from rules.problems import Path, Problem, Report, nearest
+from rules.precedence import outranked
+from rules.problems import Path, Problem, Report, Severity, nearest
+from rules.retention import beyond_retention
 from rules.shape import to_struct
 from rules.source import read_document
 from rules.temporal import SEGMENT
@@ -20,8 +23,11 @@ Files = Mapping[tuple[str, str], tuple[str, bytes]]
 STRUCTS: Final[dict[str, type[Document]]] = {"rule": Rule, "message": Message, "segment": Segment, "project": Project}
 
 
-def parse(kind: DocumentKind, text: bytes, file: str) -> tuple[Document | None, list[Problem]]:
-    """The document, or None, and everything that is wrong (or doubtful) in it."""
+def parse(
+    kind: DocumentKind, text: bytes, file: str, retention: int | None = None
+) -> tuple[Document | None, list[Problem]]:
+    """The document, or None, and everything that is wrong (or doubtful) in it; with `retention` (how long the log is kept, ms) also
+    the questions that reach further back."""
     value, report = read_document(text, file)
     if report.failed:
         return None, report.problems
@@ -29,18 +35,30 @@ def parse(kind: DocumentKind, text: bytes, file: str) -> tuple[Document | None, 
     if document is None:
         return None, report.problems
     check_document(document, report)
+    if retention is not None and not report.failed:
+        beyond_retention(document, retention, report)
     return (None if report.failed else document), report.problems
+
+
+def shape_of(kind: DocumentKind, text: bytes, file: str) -> Document | None:
+    """The document as far as its fields are in order, whatever else is wrong with it."""
+    value, report = read_document(text, file)
+    return None if report.failed else to_struct(value, STRUCTS[kind], report)
 
 
 def check_document(document: Document, report: Report) -> None:
     """What the shape alone does not say."""
     check_id(document.id, report.file, report)
     if isinstance(document, Rule):
-        analyse(document, report)
+        found = analyse(document, report)
+        if found is not None:
+            contradictions(found, report)
     elif isinstance(document, Message):
         check_message(document, report)
     elif isinstance(document, Segment):
-        read_condition(document.condition, ("condition",), report)
+        condition = read_condition(document.condition, ("condition",), report)
+        if condition is not None:
+            contradictions_of_segment(condition, document.condition, report)
     elif isinstance(document, Project):
         read_limits(document, report)
 
@@ -96,25 +114,53 @@ def cross_check(definitions: Definitions, files: Files | None = None) -> list[Pr
         checker.add("project", project.id, ("id",), told)
     for kind, documents in groups:
         checker.once(kind, [document.id for document in documents])
-    messages = {message.id for message in definitions.messages}
-    articles = {article.id for article in definitions.articles}
-    known = {"message": messages, "segment": {segment.id for segment in definitions.segments}}
-    for segment in definitions.segments:
-        checker.named("segment", segment.id, segment.condition, ("condition",), known)
-    for rule in definitions.rules:
-        for place, shown in messages_of(rule).items():
-            checker.exists("rule", rule.id, place, "message", shown, messages)
-        for path, name in messages_in(rule.tests):
-            checker.exists("rule", rule.id, path, "message", name, messages)
-        checker.named("rule", rule.id, rule.condition, ("condition",), known)
-        checker.named("rule", rule.id, rule.delay, ("delay",), known)
+    known = _known_ids(definitions)
+    for document in (*definitions.segments, *definitions.rules):
+        checker.references(document, known)
     checker.circles(definitions.segments)
     if not checker.problems:
         checker.expand(definitions)
     for message in definitions.messages:
-        for path, article in articles_in(message.content, ("content",)):
-            checker.exists("message", message.id, path, "article", article, articles)
+        checker.references(message, known)
     return checker.problems
+
+
+def lost_references(broken: Iterable[Document], definitions: Definitions, files: Files) -> list[Problem]:
+    """What documents that are broken otherwise name and is not there: all that is wrong with them is told at once."""
+    checker = _Cross(files)
+    known = _known_ids(definitions)
+    for document in broken:
+        checker.references(document, known)
+    return checker.problems
+
+
+def _known_ids(definitions: Definitions) -> dict[str, set[str]]:
+    return {
+        "message": {message.id for message in definitions.messages},
+        "segment": {segment.id for segment in definitions.segments},
+        "article": {article.id for article in definitions.articles},
+    }
+
+
+def cross_doubts(definitions: Definitions, files: Files | None = None) -> list[Problem]:
+    """Warnings that only the whole set shows: rules that can never win, conditions that contradict a segment they name. For
+    definitions without errors."""
+    checker = _Cross(files or {})
+    segments = {segment.id: segment.condition for segment in definitions.segments}
+    for rule in definitions.rules:
+        if names_segments(rule):
+            checker.contradictions(rule, segments)
+    for rule, higher, kind in outranked(definitions.rules, definitions.messages, segments):
+        message = (
+            f"This can never win: `{higher.id}` (priority {higher.priority}) matches whenever it does and shows its {kind} each time; "
+            f"give this one a higher priority, or `{higher.id}` a narrower condition or a `frequency`"
+        )
+        checker.add("rule", rule.id, ("priority",), message, "warning")
+    return checker.problems
+
+
+def names_segments(rule: Rule) -> bool:
+    return any(wanted == SEGMENT for _, wanted, _ in references([rule.condition, rule.delay], ()))
 
 
 class _Cross:
@@ -137,6 +183,21 @@ class _Cross:
         else:
             self.add(kind, identifier, path, f"The {wanted} `{name}` does not exist{nearest(name, known)}")
 
+    def references(self, document: Document, known: Mapping[str, set[str]]) -> None:
+        """Everything that a document names."""
+        if isinstance(document, Rule):
+            for place, shown in messages_of(document).items():
+                self.exists("rule", document.id, place, "message", shown, known["message"])
+            for path, name in messages_in(document.tests):
+                self.exists("rule", document.id, path, "message", name, known["message"])
+            self.named("rule", document.id, document.condition, ("condition",), known)
+            self.named("rule", document.id, document.delay, ("delay",), known)
+        elif isinstance(document, Segment):
+            self.named("segment", document.id, document.condition, ("condition",), known)
+        elif isinstance(document, Message):
+            for path, article in articles_in(document.content, ("content",)):
+                self.exists("message", document.id, path, "article", article, known["article"])
+
     def named(self, kind: str, identifier: str, logic: Any, path: Path, known: Mapping[str, set[str]]) -> None:
         """The messages and segments that a condition names."""
         for place, wanted, name in references(logic, path):
@@ -145,7 +206,11 @@ class _Cross:
     def circles(self, segments: Sequence[Segment]) -> None:
         """Segments that are made of themselves."""
         parts = {
-            segment.id: [name for _, wanted, name in references(segment.condition, ()) if wanted == SEGMENT]
+            segment.id: {
+                name: place
+                for place, wanted, name in references(segment.condition, ("condition",))
+                if wanted == SEGMENT
+            }
             for segment in segments
         }
         for start in parts:
@@ -153,7 +218,7 @@ class _Cross:
             waiting = [start]
             while waiting:
                 here = waiting.pop()
-                for name in parts.get(here, ()):
+                for name in parts.get(here, {}):
                     if name not in came_from:
                         came_from[name] = here
                         waiting.append(name)
@@ -162,18 +227,27 @@ class _Cross:
             round_trip = [start]
             while len(round_trip) == 1 or round_trip[-1] != start:
                 round_trip.append(came_from[round_trip[-1]])
-            shown = " → ".join(f"`{name}`" for name in reversed(round_trip))
-            self.add("segment", start, ("condition",), f"The segment is made of itself: {shown}")
+            round_trip.reverse()
+            shown = " → ".join(f"`{name}`" for name in round_trip)
+            self.add("segment", start, parts[start][round_trip[1]], f"The segment is made of itself: {shown}")
 
     def expand(self, definitions: Definitions) -> None:
         """What shows only where the conditions of segments are put in their places."""
         segments = {segment.id: segment.condition for segment in definitions.segments}
         for rule in definitions.rules:
-            logic = {"and": [rule.condition, rule.delay]}
-            if any(wanted == SEGMENT for _, wanted, _ in references(logic, ())):
+            if names_segments(rule):
                 report = self.report("rule", rule.id)
                 analyse(rule, report, segments)
                 self.problems += [problem for problem in report.problems if problem.severity == "error"]
+
+    def contradictions(self, rule: Rule, segments: Segments) -> None:
+        """Those that show where segments stand in their places."""
+        report = self.report("rule", rule.id)
+        found = analyse(rule, report, segments)
+        report.problems.clear()
+        if found is not None:
+            contradictions(found, report)
+        self.problems += report.problems
 
     def report(self, kind: str, identifier: str) -> Report:
         """An empty report on a document."""
@@ -182,7 +256,7 @@ class _Cross:
         report.problems.clear()
         return report
 
-    def add(self, kind: str, identifier: str, path: Path, message: str) -> None:
+    def add(self, kind: str, identifier: str, path: Path, message: str, severity: Severity = "error") -> None:
         report = self.report(kind, identifier)
-        report.add(path, message)
+        report.add(path, message, severity)
         self.problems += report.problems

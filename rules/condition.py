@@ -78,9 +78,10 @@ def references(logic: Any, path: Path) -> Iterator[tuple[Path, str, str]]:
                     continue
                 first = inner[0] if isinstance(inner, list) and inner else inner
                 place = (*here, name, 0) if isinstance(inner, list) else (*here, name)
-                for identifier in first if isinstance(first, list) else [first]:
+                several = isinstance(first, list)
+                for index, identifier in enumerate(first if several else [first]):
                     if isinstance(identifier, str) and identifier:
-                        yield place, _NAMING[name], identifier
+                        yield (*place, index) if several else place, _NAMING[name], identifier
 
 
 class _Walk:
@@ -260,7 +261,7 @@ class _Walk:
         if not self.stands_well(SEGMENT, path, scope):
             return None
         if self.segments is None:  # one file alone: the others are not known yet
-            return {"var": f"{SLOTS}.{SEGMENT}"}
+            return {"var": f"{SLOTS}.{SEGMENT}:{name}"}
         if name in self.inside or name not in self.segments:
             return None  # `cross_check` says so
         self.expanded[0] += dialect.nodes(self.segments[name])

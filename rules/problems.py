@@ -10,7 +10,7 @@ import msgspec
 from rules.limits import MAX_PROBLEMS
 
 Path = tuple[str | int, ...]
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "note"]
 
 MAX_KEY: Final = 60  # characters of a field name that are shown
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -73,6 +73,13 @@ class Report:
         problem = Problem(self.file, line, column, shown, printable(message), severity)
         if problem not in self.problems:
             self.problems.append(problem)
+
+    def place_of(self, path: Path) -> str:
+        """A path with its line and column, to point at it from the problem of another."""
+        if self.place is None:
+            return f"`{show_path(path)}`"
+        line, column = line_column(self.text, self._offset(path, None))
+        return f"`{show_path(path)}` ({line}:{column})"
 
     def _offset(self, path: Path, key: str | None) -> int:
         assert self.place is not None

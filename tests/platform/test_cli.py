@@ -99,6 +99,50 @@ class TestCheck:
             "severity": "error",
         }
 
+    def test_windows_are_measured_by_how_long_the_log_is_kept(self, engage, write_documents):
+        condition = {"and": [{"did": ["A", {"within": "10d"}]}, {"!": {"did": ["B"]}}]}
+        text = "\ufeff" + json.dumps({**RULE, "condition": condition})
+        folder = write_documents({**GOOD, "rules/hello.json": text})
+        done = engage("rules", "check", folder)
+        window = "$.condition.and[0].did[1].within: The log is kept for 7d: if no live rule has asked this yet, a window of 10d"
+        assert done.returncode == 0
+        assert f" warning: {window} is known in full only 3d after this is published." in done.stdout
+        said = " note: $.condition.and[1]['!'].did: Asked of all time (`did`), but the log is kept for 7d:"
+        assert said in done.stderr
+        assert done.stdout.endswith("3 documents, 0 errors, 1 warnings\n")
+        (folder / "rules" / "zoo.json").write_text(text.replace('"hello"', '"zoo"', 1))
+        assert engage("rules", "check", folder).stderr == done.stderr[:-1] + " (1 more ask so)\n"
+        found = json.loads(engage("rules", "check", "--format", "json", folder).stdout)
+        assert [problem["severity"] for problem in found["problems"]].count("note") == 2
+        (folder / "rules" / "zoo.json").unlink()
+        assert "warning" not in engage("rules", "check", "--retention", "10d", folder).stdout.replace("0 warnings", "")
+        assert "kept for 10d" in engage("rules", "check", folder, ENGAGE_LOG_RETENTION="10d").stderr
+        refused = engage("rules", "check", "--retention", "soon", folder)
+        assert refused.returncode == 2
+        assert "expected a duration from a minute to ten years, such as 7d or 12h, got 'soon'" in refused.stderr
+
+    def test_a_rule_that_can_never_win_is_told_with_its_place(self, engage, write_documents):
+        shown = {"kind": "modal", "content": {"en": {}}}
+        folder = write_documents(
+            {
+                "rules/above.json": {
+                    "id": "above",
+                    "trigger": "page",
+                    "message": "m",
+                    "priority": 9,
+                    "frequency": "always",
+                },
+                "rules/below.json": '{"id": "below", "trigger": "page",\n "priority": 3, "message": "m", "if_busy": "lapse"}',
+                "messages/m.json": {"id": "m", **shown},
+            }
+        )
+        done = engage("rules", "check", folder)
+        assert done.returncode == 0
+        assert (
+            f"{folder}/rules/below.json:2:14: warning: $.priority: This can never win: `above` (priority 9)"
+            in done.stdout
+        )
+
     def test_one_file_is_checked_beside_its_neighbours(self, engage, write_documents):
         folder = write_documents({**GOOD, "rules/lost.json": {**RULE, "id": "lost", "message": "greting"}})
         assert engage("rules", "check", folder / "rules" / "hello.json").returncode == 0

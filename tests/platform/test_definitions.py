@@ -102,6 +102,21 @@ class TestLoading:
         assert broken(loaded) == [("greeting.json", "$.kind"), ("hello.json", "$.message")]
         assert loaded.errors[1].message == "The message `greeting` cannot be used: see the problems of its own file"
 
+    def test_all_that_is_wrong_with_a_rule_is_told_at_once(self, folder):
+        condition = {"and": [{"var": "usr.id"}, {"segment": "payrs"}, {"seen": [["greeting", "nothing"]]}]}
+        (folder / "rules" / "lost.json").write_text(
+            json.dumps({**RULE, "id": "other", "message": "greting", "condition": condition})
+        )
+        loaded = load_folder(folder)
+        assert [problem.path for problem in loaded.errors] == [
+            "$.id",
+            "$.condition.and[0].var",
+            "$.message",
+            "$.condition.and[2].seen[0][1]",
+            "$.condition.and[1].segment",
+        ]
+        assert all(problem.file.endswith("lost.json") and problem.line == 1 for problem in loaded.errors)
+
     @pytest.mark.parametrize(
         ("text", "said"),
         [

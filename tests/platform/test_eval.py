@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -27,6 +28,14 @@ def stream(*lines: Any) -> list[Any]:
     answers = [json.loads(line) for line in out.splitlines()]
     assert len(answers) == len(lines)
     return answers
+
+
+def test_the_public_test_set_line_by_line():
+    vectors = Path(__file__).parents[1] / "rules" / "vectors" / "jsonlogic.json"
+    cases = [case for case in json.loads(vectors.read_text()) if not isinstance(case, str)]
+    assert len(cases) == 278
+    answers = stream(*({"rule": rule, "data": data} for rule, data, _ in cases))
+    assert answers == [{"result": wanted} for _, _, wanted in cases]
 
 
 def test_one_condition_on_one_document(tmp_path):
