@@ -10,12 +10,13 @@ import msgspec
 
 from rules.cases import check_cases
 from rules.condition import Condition, Segments, merge_trackers, read_condition
-from rules.documents import ID_PATTERN, Absence, EventNames, Frequency, Project, Rule, Wait, messages_of, names_of
+from rules.documents import ID_PATTERN, EventNames, Frequency, Occasion, Project, Rule, Wait, messages_of, names_of
 from rules.duration import parse_duration
 from rules.errors import DurationError
 from rules.experiment import ARMS, Goal
 from rules.interruptions import NO_LIMITS, Limits
 from rules.limits import MAX_EVENT_NAMES, MAX_VARIANTS, WITHOUT_TIMESTAMPS
+from rules.occasions import ABSENCE, LiveOccasion, Watched, read_occasion, segments_of, trigger_names, watch
 from rules.problems import Path, Report
 from rules.schedule import LiveSchedule, read_schedule
 from rules.temporal import Tracker, times_of
@@ -51,6 +52,8 @@ class Analysis(msgspec.Struct):
     condition: Condition
     trackers: dict[str, Tracker]
     absence: AbsenceTrigger | None = None
+    occasion: LiveOccasion | None = None
+    watched: Watched | None = None
     delay: int | Condition = 0
     cap: Cap | None = ONCE
     schedule: LiveSchedule | None = None
@@ -81,7 +84,7 @@ def analyse(rule: Rule, report: Report, segments: Segments | None = None) -> Ana
     check_cases(rule.tests, [variant.id for variant in rule.variants or ()], report)
     found = read_condition(rule.condition, ("condition",), report, segments=segments)
     trackers = dict(found.trackers) if found else {}
-    absence = _absence(rule, trackers, report)
+    absence, occasion, watched = _occasion(rule, trackers, report, segments)
     delay = _delay(rule, absence, report, segments)
     cap = _cap(rule.frequency, report)
     schedule = None if rule.schedule is None else read_schedule(rule.schedule, ("schedule",), report)
@@ -95,8 +98,8 @@ def analyse(rule: Rule, report: Report, segments: Segments | None = None) -> Ana
         return None
     if isinstance(delay, Condition):
         merge_trackers(trackers, delay.trackers)
-    triggers = absence.after if absence else names_of(rule.trigger)  # type: ignore[arg-type]
-    return Analysis(rule, triggers, found, trackers, absence, delay, cap, schedule, wait, goal)
+    triggers = trigger_names(rule.trigger)
+    return Analysis(rule, triggers, found, trackers, absence, occasion, watched, delay, cap, schedule, wait, goal)
 
 
 def read_limits(project: Project | None, report: Report) -> Limits:
@@ -146,8 +149,13 @@ def _check_messages(rule: Rule, report: Report) -> None:
 
 def _check_names(rule: Rule, report: Report) -> None:
     fields: list[tuple[Path, EventNames]] = [(("cancel_on",), rule.cancel_on)]
-    if isinstance(rule.trigger, Absence):
-        fields += [(("trigger", "after"), rule.trigger.after), (("trigger", "without"), rule.trigger.without)]
+    if isinstance(rule.trigger, Occasion):
+        for name in ("after", "without"):
+            names = getattr(rule.trigger, name)
+            if names is not None:
+                fields.append((("trigger", name), names))
+        for path, segment in segments_of(rule.trigger):
+            check_reference(segment, path, report)
     else:
         fields.append((("trigger",), rule.trigger))
     if rule.goal:
@@ -159,15 +167,42 @@ def _check_names(rule: Rule, report: Report) -> None:
             report.add(path, f"Expected at most {MAX_EVENT_NAMES} event names, got {len(names)}")
 
 
-def _absence(rule: Rule, trackers: dict[str, Tracker], report: Report) -> AbsenceTrigger | None:
+def _occasion(
+    rule: Rule, trackers: dict[str, Tracker], report: Report, segments: Segments | None
+) -> tuple[AbsenceTrigger | None, LiveOccasion | None, Watched | None]:
+    """What wakes a rule whose trigger is not the name of an event: an absence, or another occasion and the segment it watches."""
     trigger = rule.trigger
-    if not isinstance(trigger, Absence):
+    if not isinstance(trigger, Occasion):
+        return None, None, None
+    if any(getattr(trigger, name) is not None for name in ABSENCE):
+        return _absence(trigger, trackers, report), None, None
+    before = len(report.problems)
+    occasion = read_occasion(trigger, ("trigger",), report, segments, duration_at)
+    if occasion is None or not occasion.segment or len(report.problems) > before:
+        return None, occasion, None
+    if segments is None or occasion.segment not in segments:
+        return None, occasion, None
+    watched = watch(occasion.segment, segments)
+    merge_trackers(trackers, watched.condition.trackers)
+    return None, occasion, watched
+
+
+def _absence(trigger: Occasion, trackers: dict[str, Tracker], report: Report) -> AbsenceTrigger | None:
+    missing = [name for name in ABSENCE if getattr(trigger, name) is None]
+    for name in missing:
+        report.add(("trigger",), f"Expected the field `{name}`, which is missing")
+    others = [
+        field for field in trigger.__struct_fields__ if field not in ABSENCE and getattr(trigger, field) is not None
+    ]
+    for name in others:
+        report.add(("trigger", name), f"`{name}` does not go with `after`, `without` and `within`", key=name)
+    if missing or others or trigger.within is None:
         return None
     within = duration_at(trigger.within, ("trigger", "within"), report, 1)
-    without = names_of(trigger.without)
+    without = names_of(trigger.without or [])
     tracker = times_of(without, None, WITHOUT_TIMESTAMPS)
     merge_trackers(trackers, {tracker.id: tracker})
-    return AbsenceTrigger(names_of(trigger.after), without, within, tracker.id)
+    return AbsenceTrigger(names_of(trigger.after or []), without, within, tracker.id)
 
 
 def _delay(rule: Rule, absence: AbsenceTrigger | None, report: Report, segments: Segments | None) -> int | Condition:

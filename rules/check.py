@@ -10,6 +10,7 @@ from rules.content import articles_in, check_message
 from rules.contradiction import contradictions, contradictions_of_segment
 from rules.documents import Article, ArticleContent, Definitions, Document, Message, Project, Rule, Segment, messages_of
 from rules.limits import MAX_TEXT_BYTES
+from rules.occasions import segments_of
 from rules.precedence import outranked
 from rules.problems import Path, Problem, Report, Severity, nearest
 from rules.retention import beyond_retention
@@ -160,7 +161,8 @@ def cross_doubts(definitions: Definitions, files: Files | None = None) -> list[P
 
 
 def names_segments(rule: Rule) -> bool:
-    return any(wanted == SEGMENT for _, wanted, _ in references([rule.condition, rule.delay], ()))
+    inside = any(wanted == SEGMENT for _, wanted, _ in references([rule.condition, rule.delay], ()))
+    return inside or any(segments_of(rule.trigger))
 
 
 class _Cross:
@@ -192,6 +194,8 @@ class _Cross:
                 self.exists("rule", document.id, path, "message", name, known["message"])
             self.named("rule", document.id, document.condition, ("condition",), known)
             self.named("rule", document.id, document.delay, ("delay",), known)
+            for place, segment in segments_of(document.trigger):
+                self.exists("rule", document.id, place, "segment", segment, known["segment"])
         elif isinstance(document, Segment):
             self.named("segment", document.id, document.condition, ("condition",), known)
         elif isinstance(document, Message):

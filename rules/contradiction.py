@@ -64,7 +64,7 @@ _ANSWERS: Final = {
 def contradictions(found: Analysis, report: Report) -> None:
     """Reports what can never or must always hold in an analysed rule."""
     known = known_of(found)
-    waking = () if found.absence else found.triggers
+    waking = () if found.absence or found.occasion else found.triggers
     _look(found.condition, found.rule.condition, ("condition",), report, known, waking)
     if isinstance(found.delay, Condition):
         _look(found.delay, found.rule.delay, ("delay",), report, known, waking)
@@ -72,8 +72,8 @@ def contradictions(found: Analysis, report: Report) -> None:
 
 def known_of(found: Analysis) -> dict[str, Values]:
     """What the variables of a rule can be; of an absence, its event may be forgotten."""
-    known = {**_TYPE_VALUES, "event.name": names_as_values(found.triggers)}
-    if found.absence is None:
+    known = {**_TYPE_VALUES, "event.name": TEXT if found.occasion else names_as_values(found.triggers)}
+    if found.absence is None and found.occasion is None:
         return known
     return {name: _or_null(values) if name.startswith("event.") else values for name, values in known.items()}
 

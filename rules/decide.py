@@ -11,7 +11,7 @@ Order within one decision, and therefore what a replay gives again:
 
 from typing import Any
 
-from rules.apply import INTERACTIONS, MESSAGE_FAILED, apply_event, event_root
+from rules.apply import INTERACTIONS, MESSAGE_FAILED, SERVICE, apply_event, event_root
 from rules.data import Cause, build, group_data, user_data
 from rules.dialect import DataHandle, EvaluationError, handle, is_true, value_of
 from rules.duration import format_duration, parse_duration
@@ -23,9 +23,10 @@ from rules.ids import delivery_id
 from rules.index import VarPath, walk
 from rules.interruptions import busy
 from rules.limits import DELIVERY_LIFE, INBOX_CAPACITY
+from rules.occasions import KNOWN_FOR, Clock
 from rules.outcome import Considered, Delivery, Outcome, Result
 from rules.prune import prune
-from rules.rulebook import LiveRule, LiveVariant, Rulebook
+from rules.rulebook import LiveRule, LiveVariant, LiveWatched, Rulebook
 from rules.state import Exposure, Pending, Record, State, Timer
 from rules.tally import ARM, CANCELLED, EXPIRED, RUNNING, SHOWN, STATE_OF, WAITING
 from rules.temporal import Slot
@@ -43,12 +44,17 @@ def decide(state: State, event: Event | None, now: int, rulebook: Rulebook) -> O
         decision.fire(now)
     else:
         moment = max(event.timestamp, state.clock)
-        if state.timers or state.waiting or state.pending:
+        if _waits(state):
             decision.fire(moment - 1)
         decision.take(event, moment)
-    if state.timers or state.waiting or state.pending:
+    if _waits(state):
         outcome.next_timer = next_due(state)
     return outcome
+
+
+def _waits(state: State) -> bool:
+    """Whether time alone may change anything."""
+    return bool(state.timers or state.waiting or state.pending or state.occasions or state.look_at)
 
 
 class _Decision:
@@ -82,12 +88,107 @@ class _Decision:
         self.count(rule, after)
 
     def fire(self, until: int) -> None:
-        """Timers due until a moment, in order, each at its own time; then what has expired."""
+        """Timers and occasions due until a moment, in order, each at its own time; then what has expired."""
         state = self.state
-        for due, rule_id, timer, absence in take_due(state, until):
-            at = state.clock = max(due, state.clock)
-            self.wake(rule_id, timer, absence, at)
+        while True:
+            occasion = min([*state.occasions.values(), *([state.look_at] if state.look_at else [])], default=until + 1)
+            for due, rule_id, timer, absence in take_due(state, min(until, occasion)):
+                at = state.clock = max(due, state.clock)
+                self.wake(rule_id, timer, absence, at)
+            if occasion > until:
+                break
+            self.occasion(occasion)
         self.expire(until)
+
+    def occasion(self, due: int) -> None:
+        """A time of day, a silence that has lasted, or a window that moves a watched segment."""
+        state, keys = self.state, self.rulebook.keys
+        at = state.clock = max(due, state.clock)
+        for key in sorted(name for name, when in state.occasions.items() if when <= due):
+            del state.occasions[key]
+            rule = keys.get(key)
+            if rule is None or rule.occasion is None:
+                continue  # edited, or no longer live
+            if rule.occasion.clock is not None:
+                self.set_clock(key, rule.occasion.clock, at)
+            self.called(rule, Cause(None, f"{key} {due}"), at, at)
+        if state.look_at and state.look_at <= due:
+            state.look_at = 0
+            for watched in self.rulebook.watched.values():
+                if watched.watched.key in state.members:
+                    self.look(watched, Cause(None, f"{watched.watched.id} {due}"), at, at)
+            self.look_again(at)
+
+    def set_clock(self, key: str, clock: Clock, at: int) -> None:
+        """When a time of day wakes this person next, if they were seen lately."""
+        if at - self.state.last_seen > KNOWN_FOR:
+            return
+        due = clock.after(at, self.state.timezone)
+        if due is not None:
+            self.state.occasions[key] = due
+
+    def called(self, rule: LiveRule, cause: Cause, caused_at: int, at: int) -> None:
+        """A rule is woken by an occasion: its condition decides."""
+        data = _Data(self.state, cause, at, [rule])
+        result, detail = data.test(rule)
+        if result is not None:
+            self.say(rule.id, result, at, detail)
+        else:
+            self.matched(rule, cause, caused_at, at, data)
+
+    def look(self, live: LiveWatched, cause: Cause, caused_at: int, at: int) -> None:
+        """Whether a person came into a watched segment, or dropped out of it."""
+        segment, key = live.watched.id, live.watched.key
+        inside, before = self.inside(live, at), self.state.members.get(key)
+        self.state.members[key] = inside
+        if before is None or inside == before:
+            return
+        edge = f"{'enters' if inside else 'leaves'} {segment}"
+        for rule in sorted(self.rulebook.on_edge.get(edge, ()), key=lambda rule: (-rule.priority, rule.id)):
+            self.called(rule, cause, caused_at, at)
+
+    def inside(self, live: LiveWatched, at: int) -> bool:
+        """Whether a person is in a watched segment. One that cannot be evaluated holds nobody."""
+        try:
+            found = handle(build(self.state, Cause(None, ""), at, live.reads, live.watched.condition.slots))
+            return is_true(live.compiled, found)
+        except EvaluationError:
+            return False
+
+    def look_again(self, at: int) -> None:
+        """When time alone may move a watched segment next."""
+        due = [live.watched.moves_at(self.state, at) for live in self.rulebook.watched.values()]
+        self.state.look_at = min((one for one in due if one is not None), default=0)
+
+    def before(self, event: Event) -> list[LiveRule]:
+        """What an event finds: memberships that nobody has looked at yet; and the rules it wakes by ending a silence."""
+        state, rulebook = self.state, self.rulebook
+        known = bool(state.clock or state.traits or state.group_traits)
+        for key, live in rulebook.watched.items():
+            if key not in state.members:
+                state.members[key] = known and self.inside(live, max(state.clock, 1))
+        if not state.last_seen:
+            return []
+        silence = event.timestamp - state.last_seen
+        return [rule for rule in rulebook.on_return if rule.occasion and silence >= rule.occasion.span]
+
+    def after(self, event: Event, cause: Cause, moment: int) -> None:
+        """Edges of segments that an event makes; the silences and times of day that follow it."""
+        state, rulebook = self.state, self.rulebook
+        if rulebook.watched:
+            moved = 0 < state.look_at <= moment  # by time, at this very moment
+            for key in sorted(rulebook.watched):
+                live = rulebook.watched[key]
+                if moved or live.watched.concerns(event.name, event.type):
+                    self.look(live, cause, event.timestamp, moment)
+            self.look_again(moment)
+        for key, rule in rulebook.keys.items():
+            occasion = rule.occasion
+            assert occasion is not None
+            if occasion.clock is None:
+                state.occasions[key] = state.last_seen + occasion.span
+            elif key not in state.occasions or occasion.clock.zone is None:
+                self.set_clock(key, occasion.clock, moment)
 
     def wake(self, rule_id: str, timer: Timer, absence: bool, at: int) -> None:
         rule = self.rulebook.rules.get(rule_id)
@@ -135,6 +236,8 @@ class _Decision:
         state, rulebook = self.state, self.rulebook
         if event.name in INTERACTIONS:
             self.interaction(event, moment)
+        personal = event.type != SERVICE
+        back = self.before(event) if personal and rulebook.woken else []
         apply_event(state, event, moment, rulebook)
         prune(state, rulebook, moment)
         if event.name in rulebook.goals:
@@ -146,7 +249,12 @@ class _Decision:
                 self.say(rule_id, "cancelled", moment, f"{event.name} happened")
         if state.timers:
             self.look_for_room(moment)
-        self.trigger(event, moment)
+        cause = Cause(event, event.message_id)
+        self.trigger(event, cause, moment)
+        for rule in sorted(back, key=lambda rule: (-rule.priority, rule.id)):
+            self.called(rule, cause, event.timestamp, moment)
+        if personal and rulebook.woken:
+            self.after(event, cause, moment)
 
     def interaction(self, event: Event, moment: int) -> None:
         """What a delivery's first interaction says of it: it was shown, or could not be made."""
@@ -208,8 +316,7 @@ class _Decision:
                     else:
                         self.settle(rule_id, "withdrawn", moment, happened, waited=True)
 
-    def trigger(self, event: Event, moment: int) -> None:
-        cause = Cause(event, event.message_id)
+    def trigger(self, event: Event, cause: Cause, moment: int) -> None:
         for rule in self.rulebook.absent.get(event.name, ()):
             reason = expect(self.state, rule, cause, event.timestamp)
             self.say(rule.id, "not_matched" if reason else "waiting", moment, reason)
@@ -223,7 +330,7 @@ class _Decision:
             if result is not None:
                 self.say(rule.id, result, moment, detail)
             else:
-                self.matched(rule, event, moment, data)
+                self.matched(rule, cause, event.timestamp, moment, data)
 
     def reader(self, event: Event) -> Any:
         state = self.state
@@ -238,11 +345,10 @@ class _Decision:
 
         return read
 
-    def matched(self, rule: LiveRule, event: Event, moment: int, data: "_Data") -> None:
+    def matched(self, rule: LiveRule, cause: Cause, caused_at: int, moment: int, data: "_Data") -> None:
         """The condition holds at the trigger: now, later, or not again."""
         if self.suppressed(rule, moment, False):
             return
-        cause = data.cause
         try:
             delay = data.delay(rule)
         except (EvaluationError, DurationError) as error:
@@ -251,9 +357,9 @@ class _Decision:
         if rule.id in self.state.timers and (delay or rule.wait):
             self.runs_already(rule, moment)
         elif delay == 0:
-            self.offer(rule, cause, moment, event.timestamp)
+            self.offer(rule, cause, moment, caused_at)
         else:
-            timer = Timer(moment + delay, event.timestamp, event.message_id, cause.keep(rule.kept))
+            timer = Timer(moment + delay, caused_at, cause.message_id, cause.keep(rule.kept))
             self.state.timers[rule.id] = timer
             self.settle(rule.id, "delayed", moment, format_duration(delay))
 

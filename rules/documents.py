@@ -59,12 +59,33 @@ class Document(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, k
     )
 
 
-class Absence(msgspec.Struct, forbid_unknown_fields=True):
-    """`after` happened, and `without` did not follow `within`: fires at the end of that time."""
+class Occasion(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """What wakes a rule other than an event by its name. One of: an absence (`after` happened, and `without` did not follow `within`: at the
+    end of that time); the edge of a segment; a silence, or its end; a time of day."""
 
-    after: Annotated[SomeEvents, told("The event (or any of several) that starts the time.", "Trial Started")]
-    without: Annotated[SomeEvents, told("The event (or any of several) that must not follow.", "Project Created")]
-    within: Annotated[Duration, told("How long to wait for it.", "3d")]
+    after: Annotated[
+        SomeEvents | None, told("The event (or any of several) that starts the time.", "Trial Started")
+    ] = None
+    without: Annotated[
+        SomeEvents | None, told("The event (or any of several) that must not follow.", "Project Created")
+    ] = None
+    within: Annotated[Duration | None, told("How long to wait for it.", "3d")] = None
+    enters: Annotated[Identifier | None, told("The segment that the person comes into.", "power-users")] = None
+    leaves: Annotated[Identifier | None, told("The segment that the person drops out of.", "power-users")] = None
+    inactive_for: Annotated[Duration | None, told("Nothing was heard of the person for so long.", "14d")] = None
+    returns_after: Annotated[Duration | None, told("The first event after nothing was heard for so long.", "14d")] = (
+        None
+    )
+    at: Annotated[Clock | None, told("The time of day.", "09:00")] = None
+    days: Annotated[
+        Annotated[list[Day], Meta(extra_json_schema={"minItems": 1})] | None,
+        told("With `at`: on these days of the week.", ["mon"]),
+    ] = None
+    date: Annotated[CalendarDay | None, told("With `at`: on this day only.", "2026-12-01")] = None
+    timezone: Annotated[
+        str | None,
+        told("With `at`: an IANA time zone, or `user` for the person's own. Left out: UTC.", "Asia/Tokyo", "user"),
+    ] = None
 
 
 class Frequency(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -189,13 +210,16 @@ class Rule(Document, forbid_unknown_fields=True, omit_defaults=True, kw_only=Tru
     """When to show which message to whom."""
 
     trigger: Annotated[
-        SomeEvents | Absence,
+        SomeEvents | Occasion,
         told(
-            "The event that wakes the rule, a list of events, or an absence. A track call has its event's name; the other "
+            "The event that wakes the rule, a list of events, or another occasion. A track call has its event's name; the other "
             "calls are `page`, `identify`, `screen`, `group`, `alias`.",
             "page",
             ["Export Failed", "Import Failed"],
             {"after": "Trial Started", "without": "Project Created", "within": "3d"},
+            {"enters": "power-users"},
+            {"returns_after": "14d"},
+            {"at": "09:00", "days": ["mon"], "timezone": "user"},
         ),
     ]
     message: Annotated[Identifier | None, told("The id of the message to show.", "pricing-help")] = None

@@ -9,14 +9,15 @@ from typing import Any, Final, Literal
 import msgspec
 
 from rules.analysis import LIFETIME, SESSION
-from rules.clauses import Clause, ClauseReader, clauses_of
+from rules.clauses import Clause, ClauseReader, clauses_of, shown
 from rules.data import Cause
 from rules.dialect import EvaluationError
-from rules.documents import INTERRUPTING, Absence, Definitions, Rule, messages_of, names_of
+from rules.documents import INTERRUPTING, Definitions, Occasion, Rule, messages_of, names_of
 from rules.duration import format_duration
 from rules.event import Event
 from rules.experiment import MESSAGE, left_out, pick
 from rules.frequency import counted, pending
+from rules.occasions import trigger_names
 from rules.outcome import Considered, Outcome
 from rules.replay import Replay
 from rules.rulebook import LiveRule, compile_rulebook
@@ -32,6 +33,7 @@ _WORDS: Final[dict[str, dict[str, str]]] = {
     "en": {
         "stranger": "{user} has sent no event that is still in the log.",
         "never": "`{rule}` was never woken for {user}: none of their {events} events in the log is {triggers}.",
+        "no_occasion": "`{rule}` was never woken for {user}: {triggers} did not come about.",
         "matched": "{user} got `{message}` at {at}{because}. {fate}",
         "not_matched": "{user} did not get `{message}` at {at}: {held} of {all} conditions held. The first that did not: {clause}",
         "not_begun": "{user} did not get `{message}` at {at}: {detail}.",
@@ -65,6 +67,7 @@ _WORDS: Final[dict[str, dict[str, str]]] = {
     "ja": {
         "stranger": "{user} さんのイベントはログに残っていません。",
         "never": "「{rule}」は {user} さんに対して一度も起動していません。ログにある {events} 件のイベントに {triggers} はありません。",
+        "no_occasion": "「{rule}」は {user} さんに対して一度も起動していません。{triggers} は起こりませんでした。",
         "matched": "{user} さんには {at} に「{message}」が届きました{because}。{fate}",
         "not_matched": "{at} に「{message}」は {user} さんに届きませんでした。{all} 件の条件のうち成り立ったのは {held} 件です。最初に成り立たなかった条件: {clause}",
         "not_begun": "{at} に「{message}」は {user} さんに届きませんでした({detail})。",
@@ -199,9 +202,9 @@ class _Explainer:
         self.replay = replay
         self.live: LiveRule = replay.rulebook.rules[rule.id]
         trigger = rule.trigger
-        self.asked_by_timer = isinstance(trigger, Absence)
-        self.wakes = names_of(trigger.after if isinstance(trigger, Absence) else trigger)
-        self.triggers = () if self.asked_by_timer else self.wakes
+        self.asked_by_timer = isinstance(trigger, Occasion) and trigger.after is not None
+        self.wakes = trigger_names(trigger)
+        self.triggers = () if isinstance(trigger, Occasion) else self.wakes
         self.moments: list[_Moment] = []
         self.events = 0
 
@@ -219,6 +222,9 @@ class _Explainer:
         if not moments:
             name = "never" if self.events else "stranger"
             triggers = self.names(self.wakes)
+            if self.live.occasion is not None:
+                name = "no_occasion" if self.events else "stranger"
+                triggers = f"`{shown(msgspec.to_builtins(self.rule.trigger))}`"
             return self.answer(self.say(name, events=self.events, triggers=triggers))
         return self.explained(moments, self.replay.states[person or ""], now)
 
@@ -326,8 +332,8 @@ class _Explainer:
         reads = f" ({'; '.join(failed.reads)})" if failed and failed.reads else ""
         limits = self.limits(state, one.at)
         ends = names_of(self.rule.cancel_on)
-        if isinstance(self.rule.trigger, Absence):
-            ends = (*names_of(self.rule.trigger.without), *ends)
+        if isinstance(self.rule.trigger, Occasion):
+            ends = (*names_of(self.rule.trigger.without or []), *ends)
         return self.say(
             name,
             at=_plain(one.at),

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from rules.condition import COMPARISONS
 from rules.dialect import SCOPED, bounded
-from rules.documents import Absence, EventNames, Rule
+from rules.documents import EventNames, Occasion, Rule
 from rules.event import Event
 from rules.problems import Path, Report
 from rules.temporal import OPTIONS
@@ -71,10 +71,11 @@ class _Doubter:
         self.report = report
 
     def rule(self, rule: Rule) -> None:
-        if isinstance(rule.trigger, Absence):
-            self.names(rule.trigger.after, ("trigger", "after"))
-            self.names(rule.trigger.without, ("trigger", "without"))
-            wakes = rule.trigger.after
+        wakes: EventNames
+        if isinstance(rule.trigger, Occasion):
+            self.names(rule.trigger.after or [], ("trigger", "after"))
+            self.names(rule.trigger.without or [], ("trigger", "without"))
+            wakes = rule.trigger.after or []
         else:
             self.names(rule.trigger, ("trigger",))
             wakes = rule.trigger

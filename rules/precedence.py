@@ -15,7 +15,7 @@ import msgspec
 from rules.analysis import Analysis, analyse
 from rules.condition import Condition, Segments, merge_trackers
 from rules.contradiction import known_of, variables_read
-from rules.documents import INTERRUPTING, Absence, Message, Rule, names_of
+from rules.documents import INTERRUPTING, Message, Occasion, Rule, names_of
 from rules.history import History
 from rules.index import Demand, demands
 from rules.problems import Report
@@ -45,7 +45,7 @@ def outranked(
 def _competes(rule: Rule, messages: dict[str, Message]) -> bool:
     """Whether a rule shows what interrupts, at the very event that wakes it."""
     message = messages.get(rule.message or "")
-    at_once = not isinstance(rule.trigger, Absence) and rule.delay in (None, 0, "0s")
+    at_once = not isinstance(rule.trigger, Occasion) and rule.delay in (None, 0, "0s")
     return rule.enabled and at_once and message is not None and message.kind in INTERRUPTING
 
 

@@ -26,3 +26,5 @@ def prune(state: State, rulebook: Rulebook, moment: int) -> None:
                 known.pop(name, None)
             del unknown[name]
     state.unknown = unknown
+    state.occasions = {key: due for key, due in state.occasions.items() if key in rulebook.keys}
+    state.members = {key: inside for key, inside in state.members.items() if key in rulebook.watched}

@@ -18,6 +18,7 @@ from rules.errors import RulesError
 from rules.experiment import Goal
 from rules.index import Demand, Index, VarPath, clauses, demands
 from rules.interruptions import Limits
+from rules.occasions import LiveOccasion, Watched
 from rules.problems import Problem, Report
 from rules.schedule import LiveSchedule
 from rules.temporal import Slot, Step, Tracker
@@ -65,6 +66,7 @@ class LiveRule(msgspec.Struct, frozen=True):
     schedule: LiveSchedule | None
     wait: int | None
     goal: Goal | None
+    occasion: LiveOccasion | None
 
     @property
     def kept(self) -> int:
@@ -92,6 +94,20 @@ class LiveTracker(msgspec.Struct, frozen=True):
     steps: int = 0
 
 
+class LiveWatched(msgspec.Struct, frozen=True):
+    """A watched segment with its condition compiled."""
+
+    watched: Watched
+    compiled: Compiled
+    reads: int
+
+
+def _live_watched(watched: Watched) -> LiveWatched:
+    compiled = compile_logic(watched.condition.logic)
+    facts = compiled.facts()
+    return LiveWatched(watched, compiled, mask_of(facts["reads"], facts["reads_complete"]))
+
+
 class Rulebook:
     """Compiled by `compile_rulebook`; read by `decide` alone."""
 
@@ -100,7 +116,10 @@ class Rulebook:
         "cancelling",
         "goals",
         "holdout",
+        "keys",
         "limits",
+        "on_edge",
+        "on_return",
         "rules",
         "secret",
         "segments",
@@ -108,7 +127,9 @@ class Rulebook:
         "tracking",
         "triggers",
         "version",
+        "watched",
         "without",
+        "woken",
     )
 
     def __init__(
@@ -127,7 +148,17 @@ class Rulebook:
         self.secret = secret
         self.segments = segments
         self.rules = {live.id: live for live, _ in rules}
-        direct = [(live, found) for live, found in rules if live.absence is None]
+        direct = [(live, found) for live, found in rules if live.absence is None and live.occasion is None]
+        woken = [(live, live.occasion) for live, _ in rules if live.occasion]
+        # "rule key" → the rules that a silence or a time of day wakes
+        self.keys = {f"{live.id} {one.key}": live for live, one in woken if one.kind in ("inactive_for", "at")}
+        self.woken = bool(woken)
+        self.on_return = [live for live, one in woken if one.kind == "returns_after"]
+        self.on_edge = _by_name((live, (f"{one.kind} {one.segment}",)) for live, one in woken if one.segment)
+        self.watched: dict[str, LiveWatched] = {}
+        for _, found in rules:
+            if found.watched is not None and found.watched.key not in self.watched:
+                self.watched[found.watched.key] = _live_watched(found.watched)
         absent = [live for live, _ in rules if live.absence]
         self.triggers: Index[LiveRule] = Index(
             [(live, found.triggers, demands(found.condition.logic)) for live, found in direct]
@@ -222,6 +253,7 @@ class _Compiler:
             schedule=found.schedule,
             wait=found.wait,
             goal=found.goal,
+            occasion=found.occasion,
         )
 
     def logic(self, logic: Any) -> tuple[Compiled, int]:

@@ -56,7 +56,7 @@ def read_schedule(schedule: Schedule, path: Path, report: Report) -> LiveSchedul
         report.add((*path, "end"), f"Expected a day from {schedule.start} on, got `{schedule.end}`")
     hours = (0, 24 * 60)
     if schedule.hours is not None:
-        times = [_minute(text, (*path, "hours", index), report) for index, text in enumerate(schedule.hours)]
+        times = [minute_of(text, (*path, "hours", index), report) for index, text in enumerate(schedule.hours)]
         hours = times[0], times[1]
         if times[0] == times[1]:
             report.add((*path, "hours"), f"Expected two different times, got `{schedule.hours[0]}` twice")
@@ -81,7 +81,7 @@ def _day(text: str | None, path: Path, report: Report, default: date) -> date:
     return default
 
 
-def _minute(text: str, path: Path, report: Report) -> int:
+def minute_of(text: str, path: Path, report: Report) -> int:
     if _CLOCK.fullmatch(text) is None:
         report.add(path, f"Expected a time of day such as 09:00, got `{text[:40]}`")
         return 0

@@ -13,6 +13,8 @@ from rules.check import STRUCTS
 from rules.content import CONTENT, LOCALE
 from rules.documents import Duration, SomeEvents
 from rules.limits import MAX_STEPS
+from rules.occasions import ABSENCE
+from rules.occasions import KINDS as OCCASIONS
 from rules.temporal import OPTIONS, SEEN, SEGMENT
 from rules.variables import VARIABLES
 
@@ -104,6 +106,8 @@ def document_schema(kind: str) -> dict[str, Any]:
         _say_content(schema)
     elif kind != "project":
         found["Logic"] = _logic()
+    if "Occasion" in found:
+        found["Occasion"]["oneOf"] = [{"required": list(ABSENCE)}, *({"required": [name]} for name in OCCASIONS)]
     return schema | {"$defs": found}
 
 

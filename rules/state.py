@@ -91,6 +91,9 @@ class State(msgspec.Struct, array_like=True):
     timezone: str | None = None
     pending: dict[str, Pending] = {}  # delivery → in the order they were decided
     exposures: dict[str, Exposure] = {}  # rule → its experiment
+    occasions: dict[str, int] = {}  # "rule key" of a silence or a time of day → when it is due
+    members: dict[str, bool] = {}  # watched segment → whether the person is in it
+    look_at: int = 0  # when time alone may move a watched segment; 0: never
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -24,6 +24,9 @@ def next_due(state: State) -> int | None:
     due = [timer.due for timer in state.timers.values()]
     due += [waiting.timers[0].due for waiting in state.waiting.values() if waiting.timers]
     due += [pending.expires_at for pending in state.pending.values()]
+    due += state.occasions.values()
+    if state.look_at:
+        due.append(state.look_at)
     return min(due, default=None)
 
 

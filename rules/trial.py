@@ -13,8 +13,9 @@ from rules.cases import event_of, start_of, state_of, unknown_message
 from rules.clauses import Clause, clauses_of, shown
 from rules.data import Cause
 from rules.decide import decide
-from rules.documents import Absence, Case, CaseEvent, Definitions, Rule, messages_of, names_of
+from rules.documents import Case, CaseEvent, Definitions, Occasion, Rule, messages_of
 from rules.duration import format_duration, parse_duration
+from rules.occasions import trigger_names
 from rules.outcome import Considered, Delivery, Outcome
 from rules.rulebook import Rulebook, compile_rulebook
 from rules.state import Exposure, State
@@ -108,8 +109,10 @@ class _Run:
                 pinned = case.variant if live.id == rule.id else None
                 self.state.exposures[live.id] = Exposure(pinned or live.variants[0].id or "", 0)
         self.clauses = clauses_of(rule.condition, rulebook.segments)
-        self.triggers = () if isinstance(rule.trigger, Absence) else names_of(rule.trigger)
-        self.absence = isinstance(rule.trigger, Absence)  # its condition is asked when its time is over
+        self.triggers = () if isinstance(rule.trigger, Occasion) else trigger_names(rule.trigger)
+        self.absence = (
+            isinstance(rule.trigger, Occasion) and rule.trigger.after is not None
+        )  # its condition is asked when its time is over
         self.end = max(parse_duration(at) for at in [*(e.at for e in case.events), *(e.at for e in case.expect)])
         self.timeline: list[Moment] = []
         self.came: list[Came] = []
@@ -133,9 +136,11 @@ class _Run:
         self.fire(self.start + self.end)
         while self.waits() and (due := next_due(self.state)) is not None:
             self.fire(due)
-        wakes = names_of(self.rule.trigger.after) if isinstance(self.rule.trigger, Absence) else self.triggers
+        wakes = trigger_names(self.rule.trigger)
         if not any(one.rule == self.rule.id for one in self.timeline):
-            text = f"never woken: no event of this test is {' or '.join(f'`{name}`' for name in wakes)}"
+            text = "never woken"
+            if wakes:
+                text += f": no event of this test is {' or '.join(f'`{name}`' for name in wakes)}"
             self.timeline.append(Moment(self.end, "considered", text, self.rule.id))
         return ""
 
@@ -155,7 +160,12 @@ class _Run:
     def waits(self) -> bool:
         """Whether a timer of the tested rule runs."""
         waiting = self.state.waiting.get(self.rule.id)
-        return self.rule.id in self.state.timers or (waiting is not None and bool(waiting.timers))
+        silence = any(
+            name.startswith(f"{self.rule.id} ") and live.occasion and live.occasion.kind == "inactive_for"
+            for name, live in self.rulebook.keys.items()
+            if name in self.state.occasions
+        )
+        return silence or self.rule.id in self.state.timers or (waiting is not None and bool(waiting.timers))
 
     def note(self, outcome: Outcome, call: CaseEvent | None, cause: Cause | None) -> None:
         """What came of one step. `cause` is given where the tested rule's condition was asked in it."""

@@ -52,6 +52,9 @@ class _Validator:
     def on_anyOf(self, wanted: list[Any], value: Any, schema: Any) -> bool:
         return any(self.valid(one, value) for one in wanted)
 
+    def on_oneOf(self, wanted: list[Any], value: Any, schema: Any) -> bool:
+        return sum(self.valid(one, value) for one in wanted) == 1
+
     def on_allOf(self, wanted: list[Any], value: Any, schema: Any) -> bool:
         return all(self.valid(one, value) for one in wanted)
 

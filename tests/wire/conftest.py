@@ -24,6 +24,7 @@ RULES = {
         "message": "hello",
     },
     "markup": {"trigger": "Trait", "message": "markup"},
+    "left": {"trigger": {"leaves": "just-asked"}, "message": "hello"},
     "divided": {"trigger": "Divide", "message": "divided", "frequency": "always"},
     "tried": {
         "trigger": "Try",
@@ -43,11 +44,12 @@ MESSAGES = {
     "divided": {"kind": "banner", "content": {"en": {"text": "{{ 10 | divided_by: event.properties.by }}"}}},
     "markup": {"kind": "chat", "content": {"en": {"text": f"Hi {NAME}", "replies": [{"label": NAME}]}}},
 }
+SEGMENTS = {"just-asked": {"condition": {"did": ["Ask", {"within": "500ms"}]}}}
 _numbers = itertools.count()
 
 
 def write_definitions(folder: Path) -> Path:
-    for kind, documents in (("rules", RULES), ("messages", MESSAGES)):
+    for kind, documents in (("rules", RULES), ("messages", MESSAGES), ("segments", SEGMENTS)):
         (folder / kind).mkdir(parents=True)
         for name, document in documents.items():
             (folder / kind / f"{name}.json").write_text(json.dumps({"id": name, **document}))

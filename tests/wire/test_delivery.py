@@ -232,3 +232,12 @@ def test_streams_end_cleanly_when_the_service_stops(service):
     for stream in streams:
         assert stream.ended.wait(5)
         stream.close()
+
+
+def test_a_segment_is_left_when_time_says_so_and_nothing_else_happens(wire, person):
+    wire.track(person, "Ask")
+    (delivery,) = wire.wait_inbox(person)
+    assert delivery["rule_id"] == "left"
+    records = wire.server(f"/api/users/{person}/history").json()["records"]
+    assert records[-1]["event"] is None
+    assert 500 <= records[-1]["at"] - records[0]["at"] < 5_000
