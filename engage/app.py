@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from engage.access import Access
 from engage.api import Api
 from engage.articles import Articles
+from engage.backtest_api import BacktestApi
 from engage.commit import GroupCommit
 from engage.errors import ConfigurationError, EngageError, InvalidRequest, NotFound
 from engage.ingest import ROUTES, Ingest
@@ -76,6 +77,7 @@ class Service:
             routes=[
                 *public.routes(),
                 *self._rulebooks.routes(),
+                *BacktestApi(access, self._client, settings).routes(),
                 *api.routes(),
                 Route("/healthz", self._healthz),
                 Route("/readyz", self._readyz),

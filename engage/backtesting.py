@@ -19,6 +19,7 @@ from rules import Backtest, Definitions, Rule, RuleTest, Segment, cross_check, p
 from rules.condition import references
 from rules.documents import messages_of
 from rules.duration import format_duration
+from rules.occasions import segments_of
 from rules.problems import nearest
 
 Progress = Callable[[float], None]
@@ -85,7 +86,8 @@ def _with_draft(path: Path, live: Definitions) -> tuple[Definitions, str]:
     beside = load_folder(root).definitions if path.resolve().parent.name == FOLDERS["rule"] else Definitions()
     segments = {segment.id: segment for segment in beside.segments}
     named: dict[str, Segment] = {}
-    waiting: list[Any] = [document.condition, document.delay]
+    edges = [{"segment": name} for _, name in segments_of(document.trigger)]
+    waiting: list[Any] = [document.condition, document.delay, *edges]
     while waiting:
         for _, kind, name in references(waiting.pop(), ()):
             if kind == "segment" and name in segments and name not in named:
@@ -93,10 +95,10 @@ def _with_draft(path: Path, live: Definitions) -> tuple[Definitions, str]:
                 waiting.append(segments[name].condition)
     messages = [message for message in beside.messages if message.id in messages_of(document).values()]
     found = Definitions(
-        _replaced(live.rules, [document]),
-        _replaced(live.messages, messages),
-        _replaced(live.segments, list(named.values())),
-        _replaced(live.articles, beside.articles),
+        replaced(live.rules, [document]),
+        replaced(live.messages, messages),
+        replaced(live.segments, list(named.values())),
+        replaced(live.articles, beside.articles),
         beside.project or live.project,
     )
     errors = cross_check(found, {("rule", document.id): (str(path), text)})
@@ -105,7 +107,8 @@ def _with_draft(path: Path, live: Definitions) -> tuple[Definitions, str]:
     return found, document.id
 
 
-def _replaced(known: list[Any], more: list[Any]) -> list[Any]:
+def replaced(known: list[Any], more: list[Any]) -> list[Any]:
+    """Documents, with others in the places of those of the same id, or behind them."""
     names = {document.id for document in more}
     return [document for document in known if document.id not in names] + more
 

@@ -62,9 +62,14 @@ def decide(data: Data = None) -> None:
 
 
 @cli.command()
-def work(data: Data = None) -> None:
+def work(
+    backtests: Annotated[
+        bool, typer.Option("--backtests", help="Run the back-tests that the API was asked for instead.")
+    ] = False,
+    data: Data = None,
+) -> None:
     """Run one RQ worker that delivers."""
-    _become("worker", "work", settings=_settings(data_dir=data))
+    _become("worker", "backtest" if backtests else "work", settings=_settings(data_dir=data))
 
 
 @cli.command()

@@ -82,6 +82,7 @@ class _Up:
             Child("serve", [*python, "engage.serve"], self._environment, answers, ready_seconds=patience),
             Child("decide", [*python, "worker", "decide"], self._environment),
             Child("work", [*python, "worker", "work"], self._environment),
+            Child("backtest", [*python, "worker", "backtest"], self._environment),
         )
         with contextlib.suppress(OSError):  # nobody reads it any more
             print(_greeting(settings, project), flush=True)

@@ -30,6 +30,7 @@ CHILDREN = {
     "serve": ("engage.serve",),
     "decide": ("worker decide",),
     "work": ("worker work",),
+    "backtest": ("worker backtest",),
     "valkey-log": ("valkey-log/valkey.sock", "-log.sock"),
     "valkey-queue": ("valkey-queue/valkey.sock", "-queue.sock"),
 }

@@ -1,4 +1,4 @@
-"""`python -m worker decide|work`: started by `engage decide`, `engage work` and `engage up`."""
+"""`python -m worker decide|work|backtest`: started by `engage decide`, `engage work` and `engage up`."""
 
 import sys
 
@@ -6,7 +6,7 @@ from engage.logs import configure_logging
 from engage.projects import load_projects
 from engage.settings import load_settings
 from engage.store import STORE_ERRORS
-from worker.processes import decide, work
+from worker.processes import decide, prove, work
 
 
 def main() -> None:
@@ -17,8 +17,10 @@ def main() -> None:
             decide(settings, [project.id for project in load_projects(settings)])
         elif sys.argv[1:] == ["work"]:
             work(settings)
+        elif sys.argv[1:] == ["backtest"]:
+            prove(settings, [project.id for project in load_projects(settings)])
         else:
-            sys.exit("usage: python -m worker decide|work")
+            sys.exit("usage: python -m worker decide|work|backtest")
     except STORE_ERRORS as error:
         hint = "start `engage up`, or set ENGAGE_REDIS_URL and ENGAGE_QUEUE_URL, or --data"
         sys.exit(f"engage: Expected a store that answers, got {error}\n  → {hint}")
