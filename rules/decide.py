@@ -13,7 +13,7 @@ from typing import Any
 
 from rules.apply import INTERACTIONS, MESSAGE_FAILED, SERVICE, apply_event, event_root
 from rules.data import Cause, build, group_data, user_data
-from rules.dialect import DataHandle, EvaluationError, handle, is_true, value_of
+from rules.dialect import BudgetExceeded, DataHandle, EvaluationError, handle, is_true, value_of
 from rules.duration import format_duration, parse_duration
 from rules.errors import DurationError
 from rules.event import Event
@@ -28,7 +28,7 @@ from rules.outcome import Considered, Delivery, Outcome, Result
 from rules.prune import prune
 from rules.rulebook import LiveRule, LiveVariant, LiveWatched, Rulebook
 from rules.state import Exposure, Pending, Record, State, Timer
-from rules.tally import ARM, CANCELLED, EXPIRED, RUNNING, SHOWN, STATE_OF, WAITING
+from rules.tally import ARM, CANCELLED, EXPIRED, RUNNING, SHOWN, STATE_OF, STOPPED, WAITING
 from rules.temporal import Slot
 from rules.timers import cancel_absences, cancel_timer, cancel_waiting, expect, next_due, take_due
 
@@ -127,10 +127,21 @@ class _Decision:
         if due is not None:
             self.state.occasions[key] = due
 
+    def ask(self, rule: LiveRule, data: "_Data") -> tuple[Result | None, str]:
+        """Whether its condition holds; one that the budget stopped is counted."""
+        result, detail = data.test(rule)
+        if data.stopped:
+            data.stopped = False
+            self.count(rule.id, f"{STOPPED}{rule.digest}")
+        return result, detail
+
     def called(self, rule: LiveRule, cause: Cause, caused_at: int, at: int) -> None:
         """A rule is woken by an occasion: its condition decides."""
+        if rule.id in self.rulebook.suspended:
+            self.say(rule.id, "suspended", at)
+            return
         data = _Data(self.state, cause, at, [rule])
-        result, detail = data.test(rule)
+        result, detail = self.ask(rule, data)
         if result is not None:
             self.say(rule.id, result, at, detail)
         else:
@@ -211,7 +222,7 @@ class _Decision:
     def offer_again(self, rule: LiveRule, timer: Timer, cause: Cause, at: int) -> None:
         """What waited for room: if its condition still holds, and its time is not over."""
         data = _Data(self.state, cause, at, [rule])
-        result, detail = data.test(rule)
+        result, detail = self.ask(rule, data)
         if result is not None:
             self.settle(rule.id, "cancelled", at, detail or "its condition no longer holds", waited=True)
         else:
@@ -227,7 +238,7 @@ class _Decision:
     def holds(self, rule: LiveRule, cause: Cause, at: int) -> bool:
         """The condition of one rule on its own, when its timer fires."""
         data = _Data(self.state, cause, at, [rule])
-        result, detail = data.test(rule)
+        result, detail = self.ask(rule, data)
         if result is not None:
             self.say(rule.id, result, at, detail)
         return result is None
@@ -326,7 +337,10 @@ class _Decision:
         found = sorted(found, key=lambda rule: (-rule.priority, rule.id))
         data = _Data(self.state, cause, moment, found)
         for rule in found:
-            result, detail = data.test(rule)
+            if rule.id in self.rulebook.suspended:
+                self.say(rule.id, "suspended", moment)
+                continue
+            result, detail = self.ask(rule, data)
             if result is not None:
                 self.say(rule.id, result, moment, detail)
             else:
@@ -468,7 +482,7 @@ class _Decision:
 class _Data:
     """The data of one moment, made when the first rule asks for it."""
 
-    __slots__ = ("at", "cause", "handle", "reason", "rules", "state")
+    __slots__ = ("at", "cause", "handle", "rules", "state", "stopped")
 
     def __init__(self, state: State, cause: Cause, at: int, rules: list[LiveRule]) -> None:
         self.state = state
@@ -476,6 +490,7 @@ class _Data:
         self.at = at
         self.rules = rules
         self.handle: DataHandle | None = None
+        self.stopped = False
 
     def read(self) -> DataHandle:
         if self.handle is None:
@@ -494,6 +509,7 @@ class _Data:
         try:
             return (None, "") if is_true(rule.condition, self.read()) else ("not_matched", "")
         except EvaluationError as error:
+            self.stopped = isinstance(error, BudgetExceeded)
             return "error", str(error)
 
     def delay(self, rule: LiveRule) -> int:

@@ -25,7 +25,17 @@ from datalogic_py import Rule as Compiled
 
 from rules.limits import MAX_DEPTH, MAX_NODES, OPS_BUDGET
 
-__all__ = ["ENGINE", "OPERATORS", "REFUSED", "SCOPED", "Compiled", "DataHandle", "EvaluationError", "bounded"]
+__all__ = [
+    "ENGINE",
+    "OPERATORS",
+    "REFUSED",
+    "SCOPED",
+    "BudgetExceeded",
+    "Compiled",
+    "DataHandle",
+    "EvaluationError",
+    "bounded",
+]
 
 FAMILIES: Final = ("ExtString", "ExtArray", "ExtObject", "ExtMath", "ExtControl", "ErrorHandling", "DateTime")
 ENGINE: Final = Engine(
@@ -65,6 +75,10 @@ OPERATORS, SCOPED = _operators()
 
 class EvaluationError(Exception):
     """A rule that could not be evaluated on this data."""
+
+
+class BudgetExceeded(EvaluationError):
+    """It was stopped: it would have taken too many operations."""
 
 
 class _Local(threading.local):
@@ -130,7 +144,7 @@ def is_true(rule: Compiled, data: DataHandle) -> bool:
     try:
         return _local.session.evaluate_truthy(rule, data)
     except DataLogicError as error:
-        raise EvaluationError(_reason(error)) from error
+        raise _stopped(error) from error
 
 
 def value_of(rule: Compiled, data: DataHandle) -> Any:
@@ -138,10 +152,10 @@ def value_of(rule: Compiled, data: DataHandle) -> Any:
     try:
         return _local.session.evaluate_data(rule, data)
     except DataLogicError as error:
-        raise EvaluationError(_reason(error)) from error
+        raise _stopped(error) from error
 
 
-def _reason(error: DataLogicError) -> str:
+def _stopped(error: DataLogicError) -> EvaluationError:
     if getattr(error, "error_type", "") == "BudgetExceeded":
-        return f"stopped: more than {OPS_BUDGET:,} operations"
-    return str(error)[:200]
+        return BudgetExceeded(f"stopped: more than {OPS_BUDGET:,} operations")
+    return EvaluationError(str(error)[:200])

@@ -6,6 +6,7 @@ MAX_TEXT_BYTES: Final = 256 * 1024  # one document
 MAX_DEPTH: Final = 64  # nesting in a document
 MAX_NODES: Final = 10_000  # JSON values in a document
 MAX_PROBLEMS: Final = 100  # reported per document
+SUSPENDED_AFTER: Final = 100  # evaluations of one rule that the budget stopped, in one shard
 OPS_BUDGET: Final = 20_000  # datalogic operations of one evaluation (about a millisecond)
 
 MAX_TIMESTAMPS: Final = 1_000  # one tracker of one person may keep

@@ -22,6 +22,7 @@ Result = Literal[
     "expired",  # a delivery that was not shown in time
     "failed",  # a delivery that could not be made
     "error",
+    "suspended",  # not asked: the budget stopped it too often
 ]
 
 

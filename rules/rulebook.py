@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from copy import copy
+from hashlib import blake2b
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -67,6 +69,7 @@ class LiveRule(msgspec.Struct, frozen=True):
     wait: int | None
     goal: Goal | None
     occasion: LiveOccasion | None
+    digest: str
 
     @property
     def kept(self) -> int:
@@ -123,6 +126,7 @@ class Rulebook:
         "rules",
         "secret",
         "segments",
+        "suspended",
         "trackers",
         "tracking",
         "triggers",
@@ -145,6 +149,7 @@ class Rulebook:
         self.version = version
         self.limits = limits
         self.holdout = holdout
+        self.suspended: frozenset[str] = frozenset()
         self.secret = secret
         self.segments = segments
         self.rules = {live.id: live for live, _ in rules}
@@ -169,6 +174,15 @@ class Rulebook:
         self.goals = _by_name((live, live.goal.names) for live, _ in rules if live.goal)
         self.trackers = trackers
         self.tracking = tracking_index(trackers.values())
+
+
+def suspending(rulebook: Rulebook, rules: frozenset[str]) -> Rulebook:
+    """The same rulebook with some of its rules not asked."""
+    if rules == rulebook.suspended:
+        return rulebook
+    other = copy(rulebook)
+    other.suspended = rules
+    return other
 
 
 def _by_name(entries: Iterable[tuple[LiveRule, Iterable[str]]]) -> dict[str, list[LiveRule]]:
@@ -254,6 +268,7 @@ class _Compiler:
             wait=found.wait,
             goal=found.goal,
             occasion=found.occasion,
+            digest=blake2b(_encode(condition.logic), digest_size=4).hexdigest(),
         )
 
     def logic(self, logic: Any) -> tuple[Compiled, int]:

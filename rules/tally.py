@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from rules.experiment import compare
+from rules.limits import SUSPENDED_AFTER
 from rules.outcome import Result
 
 WAITING: Final = "waiting"
@@ -38,6 +39,7 @@ STATE_OF: Final[dict[Result, str]] = {
 }
 RUNNING: Final = SUPPRESSED + "delayed"  # matched while its delay (or its wait for room) was running
 ARM: Final = "arm:"
+STOPPED: Final = "stopped:"  # and then which condition: how often the budget stopped it
 
 
 def summary(sums: Mapping[str, int]) -> dict[str, dict[str, Any]]:
@@ -56,12 +58,22 @@ def _of_rule(found: Mapping[str, int]) -> dict[str, Any]:
     told: dict[str, Any] = {"matched": found.get("matched", 0)}
     told |= {state: found.get(state, 0) for state in STATES}
     told["suppressed"] = {name: value for name, value in suppressed.items() if value}
+    stopped = sum(value for name, value in found.items() if name.startswith(STOPPED))
+    if stopped:
+        told["stopped"] = stopped
     arms = _arms(name.removeprefix(ARM) for name in found if name.startswith(ARM))
     if arms:
         told["experiment"] = compare(
             {arm: (found.get(f"{ARM}{arm}:people", 0), found.get(f"{ARM}{arm}:reached", 0)) for arm in arms}
         )
     return told
+
+
+def suspended(sums: Mapping[str, int], digests: Mapping[str, str]) -> frozenset[str]:
+    """The rules whose condition (rule → its digest) the budget has stopped too often. Edited, it is asked again."""
+    return frozenset(
+        rule_id for rule_id, digest in digests.items() if sums.get(f"{rule_id}:{STOPPED}{digest}", 0) >= SUSPENDED_AFTER
+    )
 
 
 def _arms(names: Iterable[str]) -> list[str]:

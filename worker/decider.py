@@ -6,6 +6,7 @@ fires timers for people of whom nothing more is to be read.
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterable
 from hashlib import blake2b
 from itertools import islice
@@ -20,6 +21,8 @@ from engage.rulebooks import RulebookReader
 from engage.store import STORE_ERRORS
 from engage.times import now_ms
 from rules import Outcome, Rulebook, State, decide, decode_state, encode_state, new_state
+from rules.rulebook import suspending
+from rules.tally import STOPPED, suspended
 from worker.doorbell import Doorbell
 from worker.filling import Fill, Kept, order
 from worker.lease import LEASE_MS, Lease
@@ -76,6 +79,9 @@ class ShardDecider:
         self._next_timer: float = 0  # unknown: look at once
         self._kept = Kept(client, keys)
         self._rulebook: Rulebook | None = None  # in force here; None: not yet
+        self._followed: Rulebook | None = None  # the same as it was published, without what is suspended here
+        self._stopped: Counter[str] = Counter()  # how often the budget stopped which condition; see rules/tally.py
+        self._stopped_more = False
         self._fill: Fill | None = None
         self._next_sweep: float = 0
         self._next_trim: float = 0
@@ -94,6 +100,7 @@ class ShardDecider:
                     raise LeaseLost
                 await self._follow_rulebook()
                 if self._rulebook is not None:
+                    self._rulebook = self._suspend(self._rulebook)
                     await self._step(self._rulebook)
         finally:
             renewing.cancel()
@@ -120,12 +127,14 @@ class ShardDecider:
         self._since = int(found.get(b"since", now_ms()))
         self._size = await self._client.scard(self._keys.seen(self._generation))
         await self._kept.load()
+        async for name, count in self._client.hscan_iter(self._keys.matches, match=f"*:{STOPPED}*", count=1_000):
+            self._stopped[name.decode()] = int(count)
 
     async def _follow_rulebook(self) -> None:
         """Puts the newest rulebook in force, between two batches, once the histories it asks for are filled from the log. Until then
         the one before decides; a shard that was just taken waits."""
         wanted = self._rulebooks.current
-        if wanted is self._rulebook:
+        if wanted is self._followed:
             return
         if self._fill is None or self._fill.rulebook is not wanted:
             self._fill = Fill(wanted, self._kept.missing(wanted, self._position))
@@ -163,6 +172,18 @@ class ShardDecider:
                 people=len(persons),
             )
         self._rulebook, self._fill = fill.rulebook, None
+        self._followed, self._stopped_more = fill.rulebook, True
+
+    def _suspend(self, rulebook: Rulebook) -> Rulebook:
+        """Stops asking rules that the budget has stopped too often; said once."""
+        if not self._stopped_more:
+            return rulebook
+        self._stopped_more = False
+        digests = {name: live.digest for name, live in rulebook.rules.items()}
+        found = suspended(self._stopped, digests)
+        for rule in sorted(found - rulebook.suspended):
+            log.error("rule suspended: its condition was stopped too often", rule=rule, shard=self._keys.log)
+        return suspending(rulebook, found)
 
     async def _step(self, rulebook: Rulebook) -> None:
         wait = 1 if self._fill else int(max(1, min(IDLE_MS, self._next_timer - now_ms())))
@@ -302,6 +323,10 @@ class ShardDecider:
         if not done:
             raise LeaseLost
         self._position = transaction.position or self._position
+        for name, change in transaction.matches.items():
+            if f":{STOPPED}" in name:
+                self._stopped[name] += change
+                self._stopped_more = True
         self._size += len(transaction.seen)
         due = [at for at in transaction.timers.values() if at is not None]
         if due:

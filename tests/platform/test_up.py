@@ -171,7 +171,7 @@ def test_a_socket_folder_that_is_not_ours_alone_is_refused(tmp_path, free_port):
 
 def test_with_a_server_of_its_own_only_what_is_missing_is_embedded(service, empty_store, write_documents):
     one = service(rules=write_documents(HELLO), env={"ENGAGE_REDIS_URL": empty_store})
-    assert set(one.pids) == {"serve", "decide", "work"}
+    assert set(one.pids) == {"serve", "decide", "work", "backtest"}
     with redis.Redis.from_url(empty_store) as client:
         assert client.get("{default}:rulebook") == b"1"
 

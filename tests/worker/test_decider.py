@@ -11,7 +11,8 @@ from engage.keys import ShardKeys
 from engage.rulebooks import RulebookReader
 from engage.store import connect_async
 from engage.times import now_ms
-from rules import decide, decode_state
+from rules import Definitions, Message, Rule, Rulebook, compile_rulebook, decide, decode_state
+from rules.limits import SUSPENDED_AFTER
 from worker import decider as module
 from worker.decider import ShardDecider
 from worker.doorbell import Doorbell
@@ -36,10 +37,12 @@ def _fails_half_way(state: Any, event: Any, now: int, rulebook: Any) -> Any:
     return outcome
 
 
-async def _decide_until(url: str, events: int) -> ShardDecider:
+async def _decide_until(url: str, events: int, rulebook: Rulebook | None = None) -> ShardDecider:
     client = connect_async(url)
     doorbell = Doorbell(url)
-    shard = ShardDecider(client, client, KEYS, RulebookReader(client, "default"), doorbell, 7 * 86_400_000)
+    reader = RulebookReader(client, "default")
+    reader.current = rulebook or reader.current
+    shard = ShardDecider(client, client, KEYS, reader, doorbell, 7 * 86_400_000)
     assert await shard.acquire()
     running = asyncio.create_task(shard.run())
     async with asyncio.timeout(15):
@@ -102,3 +105,47 @@ def test_states_at_hand_are_bounded_by_bytes(empty_store: str, monkeypatch: pyte
     shard = asyncio.run(_decide_until(empty_store, len(sent)))
     assert 0 < sum(shard._sizes.values()) <= 2_000
     assert shard._sizes.keys() == shard._states.keys()
+
+
+def _book(condition: Any) -> Rulebook:
+    rules = [
+        Rule(id="endless", trigger="Work", message="m", condition=condition, frequency="always"),
+        Rule(id="other", trigger="Work", message="m", frequency="always"),
+    ]
+    return compile_rulebook(Definitions(rules, [Message(id="m", kind="banner", content={"en": {}})]))
+
+
+def test_a_rule_that_the_budget_stops_again_and_again_is_suspended_and_the_others_go_on(empty_store: str) -> None:
+    numbers = list(range(100))
+    endless = _book({"!!": [{"map": [numbers, {"map": [numbers, {"map": [numbers, {"var": ""}]}]}]}]})
+
+    def send(store: Any, start: int, number: int) -> None:
+        for n in range(start, start + number):
+            record = _record(f"p{n % 7}", "Work")
+            record["e"]["messageId"] = str(n)
+            store.xadd(KEYS.log, {"e": msgspec.json.encode([record])})
+
+    def outcomes(store: Any) -> dict[tuple[str, str], int]:
+        found: dict[tuple[str, str], int] = {}
+        for _, fields in store.xrange(KEYS.decisions):
+            for decision in msgspec.json.decode(fields[b"d"]):
+                for one in decision["considered"]:
+                    key = one["rule_id"], one["outcome"]
+                    found[key] = found.get(key, 0) + 1
+        return found
+
+    with redis.Redis.from_url(empty_store) as store:
+        send(store, 0, SUSPENDED_AFTER + 50)
+        asyncio.run(_decide_until(empty_store, SUSPENDED_AFTER + 50, endless))
+        found = outcomes(store)
+        # Asked until the commit in which it was the hundredth time.
+        assert SUSPENDED_AFTER <= found["endless", "error"] < SUSPENDED_AFTER + module.READ_ENTRIES
+        assert found["endless", "error"] + found["endless", "suspended"] == SUSPENDED_AFTER + 50
+        assert found["other", "matched"] == SUSPENDED_AFTER + 50
+        before = found["endless", "error"]
+        send(store, 1_000, 5)  # and by the next owner of the shard
+        asyncio.run(_decide_until(empty_store, SUSPENDED_AFTER + 55, endless))
+        assert outcomes(store)["endless", "error"] == before
+        send(store, 2_000, 5)  # edited, it is asked again
+        asyncio.run(_decide_until(empty_store, SUSPENDED_AFTER + 60, _book({"!!": [{"map": [numbers, {"var": ""}]}]})))
+        assert outcomes(store)["endless", "matched"] == 5
