@@ -25,7 +25,18 @@ from engage.publishing import put_in_force
 from engage.sdk import BUILT
 from engage.store import connect
 from loadtests import processes, realistic
-from rules import Definitions, Delivery, Message, Rule, compile_rulebook, decide, delivery_id, new_state
+from rules import (
+    Definitions,
+    Delivery,
+    Message,
+    Rule,
+    compile_rulebook,
+    decide,
+    decode_state,
+    delivery_id,
+    encode_state,
+    new_state,
+)
 from worker.delivery import Drain
 
 SHARDS: Final = 8
@@ -148,7 +159,10 @@ def fsync(quick: bool) -> Iterator[Row]:
 def engine(quick: bool) -> Iterator[Row]:
     number = 3_000 if quick else 20_000
     found = realistic.events(number)
-    books = {rules: compile_rulebook(realistic.definitions(rules)) for rules in (100, 10_000)}
+    started = time.perf_counter()
+    books = {10_000: compile_rulebook(realistic.definitions(10_000))}
+    compiled = time.perf_counter() - started
+    books |= {rules: compile_rulebook(realistic.definitions(rules)) for rules in (100, 1_000)}
     costs: dict[int, list[float]] = {rules: [] for rules in books}
     for _ in range(1 if quick else ROUNDS[1]):
         for rules, book in books.items():
@@ -162,8 +176,20 @@ def engine(quick: bool) -> Iterator[Row]:
         ratio(costs[10_000], costs[100]),
         1.3,
         False,
-        f"{1e6 / cost[10_000]:,.0f} events/s on one core, decide() alone",
+        "decide() alone, events/s on one core: "
+        + ", ".join(f"{1e6 / found:,.0f} at {rules:,} rules" for rules, found in sorted(cost.items())),
     )
+    yield Row(
+        "compile and index 10,000 rules",
+        "s",
+        compiled,
+        None,
+        compiled,
+        2,
+        False,
+        "what a decider does with a new rulebook",
+    )
+    yield _state_size(books[10_000], number)
     all_rules = _evaluate_all(20 if quick else 100)
     yield Row(
         "decider at 10,000 rules / evaluating all of them",
@@ -175,6 +201,31 @@ def engine(quick: bool) -> Iterator[Row]:
         True,
         "yardstick: evaluate_many, one parsed document an event",
     )
+
+
+def _state_size(book: Any, number: int) -> Row:
+    """Bytes of a person's state after their part of a day's events, and of one who did all of them with as many traits as there may be."""
+    states = {}
+    for event in realistic.events(number):
+        states[event.person] = decide(
+            states.get(event.person) or new_state(event.person), event, event.timestamp, book
+        ).state
+    sizes = sorted(len(encode_state(state)) for state in states.values())
+    worst = new_state("u:everything")
+    worst.traits = {f"trait-{n}": "x" * 110 for n in range(500)}
+    for event in realistic.events(number, people=1):
+        worst = decide(worst, event, event.timestamp, book).state
+    texts = [encode_state(state) for state in (*list(states.values())[:200], worst)]
+    started = time.perf_counter()
+    loaded = [decode_state(text) for text in texts]
+    load = time.perf_counter() - started
+    for state in loaded:
+        encode_state(state)
+    save = time.perf_counter() - started - load
+    each = 1e6 / sum(map(len, texts)) * 1_000
+    typical = sizes[len(sizes) // 2]
+    note = f"the worst {len(texts[-1]):,}; load {load * each:.1f} µs and save {save * each:.1f} µs a kilobyte"
+    return Row("state of one person, typical", "bytes", typical, None, typical, 2_048, False, note)
 
 
 def _decide_all(found: list[Any], book: Any) -> float:

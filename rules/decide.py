@@ -22,7 +22,7 @@ from rules.frequency import capped, pending, remember
 from rules.ids import delivery_id
 from rules.index import VarPath, walk
 from rules.interruptions import busy
-from rules.limits import DELIVERY_LIFE, INBOX_CAPACITY
+from rules.limits import DELIVERY_LIFE, INBOX_CAPACITY, PRUNE_EVERY
 from rules.occasions import KNOWN_FOR, Clock
 from rules.outcome import Considered, Delivery, Outcome, Result
 from rules.prune import prune
@@ -44,11 +44,12 @@ def decide(state: State, event: Event | None, now: int, rulebook: Rulebook) -> O
         decision.fire(now)
     else:
         moment = max(event.timestamp, state.clock)
-        if _waits(state):
+        if state.next_due and state.next_due < moment:
             decision.fire(moment - 1)
         decision.take(event, moment)
-    if _waits(state):
-        outcome.next_timer = next_due(state)
+    if decision.moved or state.next_due < 0:
+        state.next_due = (next_due(state) or 0) if _waits(state) else 0
+    outcome.next_timer = state.next_due or None
     return outcome
 
 
@@ -58,17 +59,19 @@ def _waits(state: State) -> bool:
 
 
 class _Decision:
-    __slots__ = ("outcome", "rulebook", "state")
+    __slots__ = ("moved", "outcome", "rulebook", "state")
 
     def __init__(self, state: State, rulebook: Rulebook, outcome: Outcome) -> None:
         self.state = state
         self.rulebook = rulebook
         self.outcome = outcome
+        self.moved = False  # whether anything that time alone may change has changed
 
     def say(self, rule: str, result: Result, at: int, detail: str = "") -> None:
         self.outcome.considered.append(Considered(rule, result, detail, at))
 
     def count(self, rule: str, what: str, by: int = 1) -> None:
+        self.moved = True
         tally, name = self.outcome.tally, f"{rule}:{what}"
         tally[name] = tally.get(name, 0) + by
 
@@ -90,6 +93,7 @@ class _Decision:
     def fire(self, until: int) -> None:
         """Timers and occasions due until a moment, in order, each at its own time; then what has expired."""
         state = self.state
+        self.moved = True
         while True:
             occasion = min([*state.occasions.values(), *([state.look_at] if state.look_at else [])], default=until + 1)
             for due, rule_id, timer, absence in take_due(state, min(until, occasion)):
@@ -185,6 +189,7 @@ class _Decision:
 
     def after(self, event: Event, cause: Cause, moment: int) -> None:
         """Edges of segments that an event makes; the silences and times of day that follow it."""
+        self.moved = True
         state, rulebook = self.state, self.rulebook
         if rulebook.watched:
             moved = 0 < state.look_at <= moment  # by time, at this very moment
@@ -247,15 +252,18 @@ class _Decision:
         state, rulebook = self.state, self.rulebook
         if event.name in INTERACTIONS:
             self.interaction(event, moment)
-        personal = event.type != SERVICE
-        back = self.before(event) if personal and rulebook.woken else []
+        woken = rulebook.woken and event.type != SERVICE
+        back = self.before(event) if woken else ()
         apply_event(state, event, moment, rulebook)
-        prune(state, rulebook, moment)
+        if moment - state.pruned_at >= PRUNE_EVERY:
+            prune(state, rulebook, moment)
+            self.moved = True
         if event.name in rulebook.goals:
             self.reach_goals(event)
         if event.name in rulebook.cancelling:
             self.cancel(event, moment)
         if state.waiting and event.name in rulebook.without:
+            self.moved = True
             for rule_id in cancel_absences(state, rulebook, event.name, event.timestamp):
                 self.say(rule_id, "cancelled", moment, f"{event.name} happened")
         if state.timers:
@@ -264,7 +272,7 @@ class _Decision:
         self.trigger(event, cause, moment)
         for rule in sorted(back, key=lambda rule: (-rule.priority, rule.id)):
             self.called(rule, cause, event.timestamp, moment)
-        if personal and rulebook.woken:
+        if woken:
             self.after(event, cause, moment)
 
     def interaction(self, event: Event, moment: int) -> None:
@@ -317,6 +325,7 @@ class _Decision:
             if cancel_timer(state, rule_id, event.timestamp):
                 self.settle(rule_id, "cancelled", moment, happened, waited=True)
             elif cancel_waiting(state, rule_id, event.timestamp):
+                self.moved = True
                 self.say(rule_id, "cancelled", moment, happened)
             for record in state.records.get(rule_id, ()):
                 if pending(record, moment):
@@ -329,6 +338,7 @@ class _Decision:
 
     def trigger(self, event: Event, cause: Cause, moment: int) -> None:
         for rule in self.rulebook.absent.get(event.name, ()):
+            self.moved = True
             reason = expect(self.state, rule, cause, event.timestamp)
             self.say(rule.id, "not_matched" if reason else "waiting", moment, reason)
         found = self.rulebook.triggers.find(event.name, self.reader(event))
@@ -336,8 +346,9 @@ class _Decision:
             return
         found = sorted(found, key=lambda rule: (-rule.priority, rule.id))
         data = _Data(self.state, cause, moment, found)
+        suspended = self.rulebook.suspended
         for rule in found:
-            if rule.id in self.rulebook.suspended:
+            if suspended and rule.id in suspended:
                 self.say(rule.id, "suspended", moment)
                 continue
             result, detail = self.ask(rule, data)

@@ -1,14 +1,12 @@
 """Letting go of history that no live rule reads, late: a rule that is edited away and back keeps its past."""
 
-from rules.limits import MAX_UNKNOWN, PRUNE_AFTER, PRUNE_EVERY
+from rules.limits import MAX_UNKNOWN, PRUNE_AFTER
 from rules.rulebook import Rulebook
 from rules.state import State
 
 
 def prune(state: State, rulebook: Rulebook, moment: int) -> None:
-    """At most every PRUNE_EVERY ms of the person's time."""
-    if moment - state.pruned_at < PRUNE_EVERY:
-        return
+    """To be called every PRUNE_EVERY ms of the person's time."""
     state.pruned_at = moment
     strange = [name for name in state.tracks if name not in rulebook.trackers]
     strange += [

@@ -94,6 +94,7 @@ class State(msgspec.Struct, array_like=True):
     occasions: dict[str, int] = {}  # "rule key" of a silence or a time of day → when it is due
     members: dict[str, bool] = {}  # watched segment → whether the person is in it
     look_at: int = 0  # when time alone may move a watched segment; 0: never
+    next_due: int = -1  # not earlier does time alone change anything; 0: never; -1: not known
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -9,7 +9,7 @@ import rules
 
 ROOM = Path(rules.__file__).parent
 ALLOWED = {
-    "ast", "bisect", "collections", "datetime", "difflib", "enum", "functools", "hashlib", "heapq", "itertools", "json",
+    "ast", "bisect", "copy", "collections", "datetime", "difflib", "enum", "functools", "hashlib", "heapq", "itertools", "json",
     "math", "operator", "re", "string", "threading", "typing", "zlib", "zoneinfo",
     "datalogic_py", "msgspec", "rules",
 }  # fmt: skip
