@@ -1,21 +1,22 @@
-"""`engage rules push | pull | rollback | versions`: the commands that talk to a running service about what it publishes."""
+"""`engage rules push | pull | rollback | versions | stats`: the commands that talk to a running service about what it publishes."""
 
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
-from engage import pushing
+from engage import pushing, standing
 from engage.console import check_format, print_json
 from engage.differing import as_markdown
-from engage.errors import ConfigurationError
+from engage.errors import ConfigurationError, NotFound
 from engage.pushing import Plan
 from engage.remote import Refused, Remote, find_service
 from engage.settings import load_settings, unknown_variables
+from rules.problems import nearest
 
 REFUSED: Final = 2
 SAID_NO: Final = 1
@@ -32,7 +33,7 @@ Data = Annotated[
 
 
 def add_commands(rules: typer.Typer) -> None:
-    for command in (push, pull, rollback, versions):
+    for command in (push, pull, rollback, versions, stats):
         rules.command()(command)
 
 
@@ -124,6 +125,27 @@ def versions(
         print_json(found)
         return
     for line in pushing.told(found):
+        typer.echo(line)
+
+
+def stats(
+    rule: Annotated[str | None, typer.Argument(help="A rule's id. Left out: all that have matched.")] = None,
+    format: Format = "text",
+    data: Data = None,
+) -> None:
+    """Say what became of each rule's matches, and how its experiment stands."""
+    check_format(format)
+    with _service(data) as remote:
+        found: dict[str, Any] = remote.get("/api/stats", dict[str, Any])["rules"]
+        if rule is not None:
+            known = [one["id"] for one in remote.get("/api/rules", dict[str, Any])["rules"]]
+            if rule not in known and rule not in found:
+                raise NotFound(f"the id of a rule{nearest(rule, known)}", rule, field="RULE")
+            found = {name: told for name, told in found.items() if name == rule}
+    if format == "json":
+        print_json(found)
+        return
+    for line in standing.table(found):
         typer.echo(line)
 
 

@@ -1,5 +1,10 @@
 """What became of every match, as `/api/stats` says it, and experiments as they go over the wire."""
 
+import json
+import subprocess
+import sys
+
+from engage.standing import table
 from tests.conftest import until
 
 STATES = ("shown", "waiting", "cancelled", "expired", "failed")
@@ -81,3 +86,34 @@ def test_variants_and_goals_are_counted_by_arm(wire, person):
     for name in ("plain", "loud"):
         people = sum(names == {name} for names in given.values())
         assert arms.get(name, {"people": 0})["people"] == people
+
+
+def engage(wire, *arguments):
+    command = [sys.executable, "-m", "engage", "rules", "stats", *arguments]
+    return subprocess.run(command, env=wire.product.environment, capture_output=True, text=True, check=False)
+
+
+def test_the_command_says_the_same(wire, person):
+    before = of_rule(wire, "always")
+    wire.track(person, "Wake")
+    changed(wire, "always", before, matched=1, waiting=1)
+    found = json.loads(engage(wire, "always", "--format", "json").stdout)
+    assert found == {"always": of_rule(wire, "always")}
+    told = engage(wire, "always").stdout.splitlines()
+    assert told[0].split() == ["rule", "matched", *STATES, "suppressed"]
+    assert told[1].split()[0] == "always"
+    missing = engage(wire, "alwyas")
+    assert missing.returncode == 2
+    assert "did you mean `always`?" in missing.stderr
+
+
+def test_the_table_shows_reasons_and_experiments():
+    arm = {"people": 200, "reached": 30, "rate": 0.15, "lift": 0.5, "lift_95": [-0.12, 1.4]}
+    found = {"matched": 12, "shown": 3, "waiting": 1, "cancelled": 0, "expired": 2, "failed": 0}
+    found |= {"suppressed": {"frequency": 6}, "stopped": 4, "experiment": {"short": arm}}
+    assert list(table({"r": found})) == [
+        "rule  matched  shown  waiting  cancelled  expired  failed  suppressed",
+        "r          12      3        1          0        2       0  frequency 6; stopped 4",
+        "  short: 200 people, 30 reached the goal (15.0 %), lift +50 % (95 %: -12 to +140 %)",
+    ]
+    assert list(table({})) == ["no rule has matched yet"]
