@@ -15,7 +15,7 @@ import msgspec
 
 from rules.condition import Condition, Segments, read_condition
 from rules.documents import Occasion, Schedule, names_of
-from rules.limits import SESSION_GAP
+from rules.limits import MAX_DURATION, SESSION_GAP
 from rules.problems import Path, Report
 from rules.schedule import minute_of, read_schedule, user_zone
 from rules.state import State
@@ -88,7 +88,7 @@ class Watched(msgspec.Struct, frozen=True):
             found.append(state.session.last_at + SESSION_GAP)
             found += [state.session.started_at + round(second * _SECOND) for second in self.seconds]
             found += [at + 1 for at in found]
-        return min((at for at in found if at > moment), default=None)
+        return min((at for at in found if moment < at <= moment + MAX_DURATION), default=None)
 
 
 def _moves(slot: Slot, state: State, moment: int, seconds: Iterable[float]) -> Iterator[int]:

@@ -237,3 +237,10 @@ def test_the_segment_has_to_exist_and_to_have_an_edge():
         "The segment `here` reads `page.path`, so it means something at an event only: it has no edge"
     ]
     assert said("busy") == []
+
+
+@pytest.mark.parametrize("seconds", [1e300, -1e300, 1e18, 0, -5])
+def test_a_number_of_any_size_in_a_watched_segment(seconds):
+    segments = [Segment(id="s", condition={"<": [{"seconds_since": ["go"]}, seconds]})]
+    outcome = play(new_state(PERSON), book(woken({"leaves": "s"}), segments=segments), event("go", H))[0]
+    assert decode_state(encode_state(outcome.state)).look_at <= H + 5 * 366 * D
