@@ -13,8 +13,8 @@ from starlette.routing import Route
 from engage import backtest_runs as runs
 from engage.access import Access
 from engage.backtesting import Plan, replaced
-from engage.errors import BrokenDocuments, InvalidEvent, InvalidRequest, NotFound, PayloadTooLarge
-from engage.public import json_response
+from engage.errors import BrokenDocuments, InvalidRequest, NotFound
+from engage.public import json_response, read_body
 from engage.rulebooks import read_definitions
 from engage.settings import Settings
 from engage.store import connect
@@ -60,7 +60,7 @@ class BacktestApi:
     async def start(self, request: Request) -> Response:
         """202, with the run: it waits for a worker."""
         project = self._access.secret(request).id
-        body = await _body(request)
+        body = await read_body(request, _Asked, MAX_BODY)
         version, live = await read_definitions(self._client, project, -1) or (0, Definitions())
         asked = await asyncio.to_thread(_read, body, version, live)
 
@@ -140,19 +140,6 @@ class BacktestApi:
 
 def _event(name: str, data: Any) -> bytes:
     return b"event: " + name.encode() + b"\ndata: " + msgspec.json.encode(data) + b"\n\n"
-
-
-async def _body(request: Request) -> _Asked:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise PayloadTooLarge(f"a body of at most {MAX_BODY} bytes", "more", field="$")
-    try:
-        return msgspec.json.decode(bytes(body), type=_Asked)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        said = InvalidEvent.from_decoder(error)
-        raise InvalidRequest(said.expected, said.got, field=said.field) from None
 
 
 def _read(asked: _Asked, version: int, live: Definitions) -> runs.Asked:

@@ -1,7 +1,7 @@
 """The public wire beside ingest: the stream, the inbox, claim and release, articles, client settings, the snippet's files."""
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -12,7 +12,15 @@ from engage import inbox
 from engage.access import Access
 from engage.articles import Articles
 from engage.cors import cors_headers, preflight_headers
-from engage.errors import EngageError, InvalidRequest, NotFound, StoreUnavailable, error_response
+from engage.errors import (
+    EngageError,
+    InvalidEvent,
+    InvalidRequest,
+    NotFound,
+    PayloadTooLarge,
+    StoreUnavailable,
+    error_response,
+)
 from engage.ingest import Receive, Scope, Send
 from engage.keys import ShardKeys, shard_of_delivery
 from engage.projects import Project
@@ -21,6 +29,7 @@ from engage.store import STORE_ERRORS
 from engage.stream import Client, Hub, parse_cursor
 from engage.times import now_ms
 
+T = TypeVar("T")
 MAX_BODY: Final = 16 * 1024
 _SSE_HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -35,6 +44,20 @@ class _ClaimBody(msgspec.Struct):
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return Response(msgspec.json.encode(value), status, headers, "application/json")
+
+
+async def read_body(request: Request, struct: type[T], most: int) -> T:
+    """A request's JSON body as a Struct. Raises PayloadTooLarge beyond `most` bytes, InvalidRequest with the field for what is no such body."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            raise PayloadTooLarge(f"a body of at most {most} bytes", "more", field="$")
+    try:
+        return msgspec.json.decode(bytes(body), type=struct)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        said = InvalidEvent.from_decoder(error)
+        raise InvalidRequest(said.expected, said.got, field=said.field) from None
 
 
 class Public:

@@ -15,8 +15,9 @@ from starlette.routing import Route
 from engage.access import Access
 from engage.database import make_engine
 from engage.differing import LIVE
-from engage.errors import Conflict, InvalidEvent, InvalidRequest, NotFound, PayloadTooLarge
+from engage.errors import Conflict, InvalidRequest, NotFound
 from engage.logs import get_logger
+from engage.public import read_body
 from engage.publications import MAX_AUTHOR, Publication, Snapshot, document_history, history, publication, state_of
 from engage.publishing import publish_files, roll_back, settle, unknown_version
 from engage.settings import Settings
@@ -157,16 +158,7 @@ class RulebookApi:
 
 
 async def _body(request: Request, struct: type[T]) -> T:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise PayloadTooLarge(f"a body of at most {MAX_BODY} bytes", "more", field="$")
-    try:
-        asked = msgspec.json.decode(bytes(body), type=struct)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        said = InvalidEvent.from_decoder(error)
-        raise InvalidRequest(said.expected, said.got, field=said.field) from None
+    asked = await read_body(request, struct, MAX_BODY)
     author = str(getattr(asked, "author", ""))
     if not 0 < len(author) <= MAX_AUTHOR or not author.isprintable():
         raise InvalidRequest(f"1 to {MAX_AUTHOR} printable characters", author[:60], field="$.author")

@@ -301,7 +301,7 @@ class Message(Document, forbid_unknown_fields=True, omit_defaults=True, kw_only=
     show_on: Annotated[ShowOn | None, told("It waits until the person is on such a page.", {"path": "/pricing*"})] = (
         None
     )
-    expires: Annotated[Duration | None, told("How long it may wait to be shown. Left out: for ever.", "30m")] = None
+    expires: Annotated[Duration | None, told("How long it may wait to be shown. Left out: 30 days.", "30m")] = None
 
 
 class Segment(Document, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
