@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from engage.access import basic_user, check_origin
-from engage.anonymize import context_without_ip, may_hold_ip, without_ip
+from engage.anonymize import context_without_ip, holds_ip, without_ip
 from engage.commit import GroupCommit
 from engage.cors import cors_headers
 from engage.errors import (
@@ -127,7 +127,7 @@ class Ingest:
     ) -> tuple[int, bytes]:
         event = _decode_one(body)
         project = self._project(scope, authorization, event.writeKey, origin)
-        if not self._store_ip and may_hold_ip(body):
+        if holds_ip(event.context) and not self._store_ip:
             body = without_ip(body)
         records = (to_record(event, Raw(body), kind, None, received_at, None),)
         self._limits.events(project.id, scope[ADDRESS], records)
@@ -142,17 +142,17 @@ class Ingest:
         batch = _decode_envelope(body)
         project = self._project(scope, authorization, batch.writeKey, origin)
         sent_at = parse_time(batch.sentAt)
-        drops_ip = not self._store_ip and may_hold_ip(body)
         context = batch.context if len(memoryview(batch.context)) else None
-        if drops_ip and context is not None:
+        if context is not None and holds_ip(decode_context(context)) and not self._store_ip:
             context = Raw(context_without_ip(bytes(context)))
         records: list[LogRecord] = []
         results = [_RESULT_OK] * len(batch.batch)
         for index, item in enumerate(batch.batch):
             try:
                 event = _decode_one(bytes(item))
-                raw = Raw(without_ip(bytes(item))) if drops_ip else item
-                records.append(to_record(event, raw, None, sent_at, received_at, context))
+                if holds_ip(event.context) and not self._store_ip:
+                    item = Raw(without_ip(bytes(item)))
+                records.append(to_record(event, item, None, sent_at, received_at, context))
             except EngageError as error:
                 results[index] = _failure(error, index)
         if records:

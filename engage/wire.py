@@ -32,6 +32,12 @@ class JsonObject(msgspec.Struct, gc=False):
     """Any JSON object: its fields are checked to be JSON and passed over, nothing is built."""
 
 
+class WireContext(msgspec.Struct, gc=False):
+    """A context: of its fields only the client's address is looked at, since it is not kept (`engage.anonymize`)."""
+
+    ip: Raw = NOTHING
+
+
 class WireEvent(msgspec.Struct, gc=False):
     """One call as a client sends it; unknown fields are kept in the log and ignored here."""
 
@@ -48,7 +54,7 @@ class WireEvent(msgspec.Struct, gc=False):
     writeKey: str | None = None
     properties: JsonObject | None = None
     traits: JsonObject | None = None
-    context: JsonObject | None = None
+    context: WireContext | None = None
 
 
 class WireBatch(msgspec.Struct):
@@ -79,7 +85,7 @@ class LogRecord(msgspec.Struct, gc=False, omit_defaults=True):
 
 decode_event = msgspec.json.Decoder(WireEvent).decode
 decode_batch = msgspec.json.Decoder(WireBatch).decode
-decode_context = msgspec.json.Decoder(JsonObject | None).decode
+decode_context = msgspec.json.Decoder(WireContext | None).decode
 encode_records = msgspec.json.Encoder().encode
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")

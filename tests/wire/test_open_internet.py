@@ -2,7 +2,6 @@
 
 import contextlib
 import gzip
-import json
 import socket
 import threading
 import time
@@ -28,8 +27,9 @@ SMALL = {
     "ENGAGE_MAX_CONNECTIONS": "60",
     "ENGAGE_CONNECTIONS_PER_IP": "20",
     "ENGAGE_TRUSTED_PROXIES": "192.0.2.1",
-    "ENGAGE_RATE_PER_IP": "20/60",
-    "ENGAGE_RATE_PER_KEY": "5/100",
+    "ENGAGE_RATE_PER_IP": "20/120",
+    "ENGAGE_RATE_PER_KEY": "5/60",
+    "ENGAGE_STORE_IP": "yes",
 }
 HEAD = b"POST /v1/track HTTP/1.1\r\nhost: x\r\n"
 
@@ -67,40 +67,45 @@ def refused(reply: httpx.Response) -> int:
     return int(reply.headers["retry-after"])
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [b"", b"P", HEAD, HEAD + b"x: "],
-    ids=["nothing", "one byte", "no end", "half a header"],
-)
-def test_a_head_that_does_not_come_ends_with_408(guarded, sent):
-    with connect(guarded) as connection:
-        connection.sendall(sent)
-        reply = answer(connection)
-    assert reply.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
-    assert b'"request_timeout"' in reply
-    assert b"x-content-type-options: nosniff" in reply
+def test_a_head_that_does_not_come_ends_with_408(guarded):
+    with contextlib.ExitStack() as stack:
+        waiting = []
+        for sent in (b"", b"P", HEAD, HEAD + b"x: "):  # nothing, one byte, no end, half a header
+            waiting.append(stack.enter_context(connect(guarded)))
+            waiting[-1].sendall(sent)
+        for connection in waiting:
+            reply = answer(connection)
+            assert reply.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+            assert b'"request_timeout"' in reply
+            assert b"x-content-type-options: nosniff" in reply
 
 
-@pytest.mark.parametrize("length", [b"content-length: 100", b"transfer-encoding: chunked"])
-@pytest.mark.parametrize("path", [b"/v1/track", b"/v1/deliveries/x/claim"])
-def test_a_body_that_trickles_ends_with_408(guarded, length, path):
-    with connect(guarded) as connection:
-        connection.sendall(b"POST " + path + b" HTTP/1.1\r\nhost: x\r\n" + length + b"\r\n\r\n")
+def test_a_head_or_a_body_that_trickles_ends_with_408(guarded):
+    bodies = [
+        b"POST " + path + b" HTTP/1.1\r\nhost: x\r\n" + length + b"\r\n\r\n"
+        for path in (b"/v1/track", b"/v1/deliveries/x/claim", b"/nowhere")
+        for length in (b"content-length: 100", b"transfer-encoding: chunked")
+    ]
+    with contextlib.ExitStack() as stack:
+        slow = {stack.enter_context(connect(guarded)): sent for sent in [*bodies, HEAD + b"x: "]}
+        for connection, sent in slow.items():
+            connection.sendall(sent)
         stop = threading.Event()
 
         def trickle() -> None:
-            with contextlib.suppress(OSError):
-                while not stop.wait(0.2):
-                    connection.sendall(b"1\r\n{\r\n" if b"chunked" in length else b"{")
+            while not stop.wait(0.2):
+                for connection, sent in slow.items():
+                    with contextlib.suppress(OSError):
+                        connection.sendall(b"1\r\n{\r\n" if b"chunked" in sent else b"{")
 
         sender = threading.Thread(target=trickle)
         sender.start()
         try:
-            reply = answer(connection)
+            replies = [answer(connection) for connection in slow]
         finally:
             stop.set()
             sender.join()
-    assert reply.startswith(b"HTTP/1.1 408 ")
+    assert [reply[9:12] for reply in replies] == [b"408", b"408", b"408", b"408", b"404", b"404", b"408"]
 
 
 def test_a_slow_second_request_ends_and_the_first_was_answered(guarded):
@@ -116,10 +121,9 @@ def test_idle_connections_and_open_streams_are_not_slow(guarded):
         lines = stream.iter_lines()
         assert next(lines) == "retry: 1000"
         with connect(guarded) as connection:
-            for _ in range(2):
-                connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
-                assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
-                time.sleep(3.5)  # longer than a head or a body may take
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+            time.sleep(3.5)  # longer than a head or a body may take
             connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
             assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
 
@@ -220,27 +224,24 @@ def test_what_a_client_writes_into_x_forwarded_for_itself_changes_nothing(guarde
     assert codes.count(429) == 60 - codes.count(200)
 
 
+def test_a_key_cannot_flood(small):
+    with small.client() as client:
+        codes = []
+        for number in range(8):
+            batch = [{"type": "track", "event": "A", "userId": f"key-{number}-{n}"} for n in range(15)]
+            reply = client.post("/v1/batch", json={"batch": batch})
+            codes.append(reply.status_code)
+        assert 4 <= codes.count(200) <= 6
+        assert refused(reply) >= 1
+        assert reply.json()["error"]["field"] == "writeKey"
+
+
 def test_headers_of_a_peer_that_is_no_trusted_proxy_are_not_believed(small):
     with small.client() as client:
         codes = [client.get("/healthz", headers={"x-forwarded-for": f"198.51.100.{n}"}).status_code for n in range(150)]
         assert 429 in codes
         reply = client.get("/healthz", headers={"x-forwarded-proto": "https"})
         assert "strict-transport-security" not in reply.headers
-    time.sleep(3)  # the address's bucket is needed below
-
-
-def test_a_key_cannot_flood(small):
-    call = {"type": "track", "event": "A"}
-    with small.client() as client:
-        codes = []
-        for number in range(10):
-            batch = [{**call, "userId": f"key-{number}-{n}"} for n in range(15)]
-            reply = client.post("/v1/batch", json={"batch": batch})
-            codes.append(reply.status_code)
-        assert 200 in codes
-        assert refused(reply) >= 1
-        assert reply.json()["error"]["field"] in ("writeKey", None)
-    time.sleep(3)
 
 
 @pytest.fixture
@@ -301,7 +302,7 @@ def test_streams_are_bounded_for_a_person_and_for_the_process(guarded):
 @pytest.mark.parametrize("origin", ["null", "https://evil.example", "https://example.com.evil.example", "*"])
 @pytest.mark.parametrize("path", ["/v1/stream", "/v1/inbox", "/v1/track", "/v1/batch", "/v1/deliveries/x/claim"])
 def test_hostile_origins_are_refused_wherever_a_key_is_used(guarded, origin, path):
-    headers = {"origin": origin, "x-forwarded-for": f"203.0.113.{abs(hash((origin, path))) % 250}"}
+    headers = {"origin": origin, "x-forwarded-for": f"203.0.113.{len(origin + path)}"}
     with guarded.client(headers=headers) as client:
         if path in ("/v1/stream", "/v1/inbox"):
             reply = client.get(path, params={"userId": "o"})
@@ -347,12 +348,12 @@ def test_the_log_holds_no_address(guarded):
     assert b'"locale":' in b"".join(path.read_bytes() for path in files)
 
 
-def test_an_address_is_kept_where_the_operator_says_so(service):
-    running = service(env={"ENGAGE_STORE_IP": "yes"})
+def test_an_address_is_kept_where_the_operator_says_so(small):
     call = {"event": "A", "userId": "kept", "context": {"ip": "198.51.100.77"}}
-    with running.client() as client:
-        assert client.post("/v1/track", json=call).status_code == 200
-        auth = (running.secret_key, "")
-        until(lambda: client.get("/api/users/kept", auth=auth).status_code == 200, what="the person is known")
-        (event,) = client.get("/api/users/kept/export", auth=auth).json()["events"]
-    assert json.loads(json.dumps(event))["context"] == {"ip": "198.51.100.77"}
+    with small.client() as client:
+        until(lambda: client.post("/v1/track", json=call).status_code == 200, what="there is room")
+        auth = (small.secret_key, "")
+        path = "/api/users/kept/export"
+        events = until(lambda: client.get(path, auth=auth).json().get("events"), what="the event is in the log")
+    (event,) = events
+    assert event["context"] == {"ip": "198.51.100.77"}
