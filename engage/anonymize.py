@@ -9,7 +9,8 @@ _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 def holds_ip(context: WireContext | None) -> bool:
-    return context is not None and context.ip is not NOTHING
+    """Whether a context says any address. `"ip": null`, which some clients always send, is none."""
+    return context is not None and context.ip is not NOTHING and bytes(context.ip) != b"null"
 
 
 def without_ip(event: bytes) -> bytes:

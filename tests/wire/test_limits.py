@@ -188,7 +188,8 @@ def test_origins_and_all_below_a_domain(origin, may):
     ("event", "left"),
     [
         ({"context": {"ip": "1.2.3.4", "app": {"ip": 1}}, "x": [1]}, {"context": {"app": {"ip": 1}}, "x": [1]}),
-        ({"context": {"ip": None}}, {"context": {}}),
+        ({"context": {"ip": ["1.2.3.4"]}}, {"context": {}}),
+        ({"context": {"ip": None}}, None),
         ({"properties": {"ip": "the event's own"}, "context": {"page": {"ip": 1}}}, None),
         ({"context": None, "ip": 1}, None),
         ({}, None),
