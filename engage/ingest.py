@@ -29,11 +29,13 @@ from engage.logs import get_logger
 from engage.projects import Project
 from engage.times import now_ms
 from engage.wire import (
+    KEYS_ARE_COUNTED_FROM,
     MAX_BATCH_BYTES,
     MAX_BATCH_EVENTS,
     MAX_DEPTH,
     MAX_EVENT_BYTES,
     MAX_KEYS,
+    NOTHING,
     LogRecord,
     WireBatch,
     WireEvent,
@@ -150,7 +152,8 @@ class Ingest:
         for index, item in enumerate(batch.batch):
             try:
                 event = _decode_one(bytes(item))
-                if holds_ip(event.context) and not self._store_ip:
+                own = event.context
+                if own is not None and own.ip is not NOTHING and holds_ip(own) and not self._store_ip:
                     item = Raw(without_ip(bytes(item)))
                 records.append(to_record(event, item, None, sent_at, received_at, context))
             except EngageError as error:
@@ -237,7 +240,7 @@ def _decode_one(body: bytes) -> WireEvent:
         raise PayloadTooLarge(f"an event of at most {MAX_EVENT_BYTES} bytes", str(len(body)), field="$")
     if too_deep(body):
         raise InvalidEvent(f"JSON nested at most {MAX_DEPTH} deep", "deeper", field="$")
-    if too_many_keys(body):
+    if len(body) > KEYS_ARE_COUNTED_FROM and too_many_keys(body):
         raise InvalidEvent(f"at most {MAX_KEYS} keys in an event", "more", field="$")
     try:
         return decode_event(body)

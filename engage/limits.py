@@ -4,6 +4,7 @@ Each process counts for itself: with n processes behind a balancer, a limit of r
 at which it will be full again, so that an idle bucket need not be kept; of the others the most recently used stay.
 """
 
+import itertools
 import math
 import time
 from collections.abc import Sequence
@@ -81,11 +82,11 @@ class Buckets:
         """Takes one token of each record's person, of all or of none. A person may go into debt by as many as come."""
         now, step, recent, older = time.monotonic(), self._step, self._full_at, self._older
         limit = now + self._slack + (len(records) - 1) * step
-        for index, record in enumerate(records):
+        for record in records:
             person = record.p
             full_at = recent.get(person) or older.get(person, now)
             if full_at >= limit:
-                for taken in records[:index]:
+                for taken in itertools.takewhile(lambda other: other is not record, records):  # noqa: B023
                     recent[taken.p] -= step
                 full_at = recent[person] = recent.get(person) or full_at
                 raise self._refusal(full_at - now - self._slack)
