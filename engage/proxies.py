@@ -5,16 +5,14 @@ import ipaddress
 from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any, Final
 
+from engage.logs import get_logger
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _REMEMBERED: Final = 20_000
+_TOLD: Final = 100
+_HINT: Final = "if it is yours, name it in ENGAGE_TRUSTED_PROXIES"
+log = get_logger("engage.proxies")
 _FORWARDING: Final = frozenset({b"x-forwarded-for", b"forwarded", b"x-forwarded-proto"})
-
-
-def parse_networks(text: str) -> tuple[str, ...]:
-    """Addresses and networks, separated by commas, in their one spelling; `none` for none. Raises ValueError."""
-    if text.lower() == "none":
-        return ()
-    return tuple(str(ipaddress.ip_network(part.strip())) for part in text.split(",") if part.strip())
 
 
 @functools.lru_cache(_REMEMBERED)
@@ -37,14 +35,29 @@ class Proxies:
 
     def __init__(self, networks: Iterable[str]) -> None:
         self._networks: list[Network] = [ipaddress.ip_network(network) for network in networks]
-        self.trusts: Callable[[str], bool] = functools.lru_cache(_REMEMBERED)(self._trusts)
+        self._told: set[str] = set()
+        self._standing: Callable[[str], str] = functools.lru_cache(_REMEMBERED)(self._look_up)
 
-    def _trusts(self, address: str) -> bool:
+    def trusts(self, address: str) -> bool:
+        return self._standing(address) == "trusted"
+
+    def _look_up(self, address: str) -> str:
         try:
             found = _parse(address)
         except ValueError:
-            return False
-        return any(found in network for network in self._networks)
+            return "stranger"
+        if any(found in network for network in self._networks):
+            return "trusted"
+        return "neighbour" if found.is_private else "stranger"
+
+    def _tell_of(self, neighbour: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Says once of a private address that it speaks for others and is not trusted: most likely a proxy that somebody
+        forgot to name, and all who come through it count as one."""
+        if neighbour in self._told or len(self._told) >= _TOLD:
+            return
+        if any(name in _FORWARDING for name, _ in headers):
+            self._told.add(neighbour)
+            log.warning("a proxy that is not trusted: all its clients count as one", address=neighbour, hint=_HINT)
 
     def client(self, scope: MutableMapping[str, Any]) -> str | None:
         """The address to count a request by; None for a trusted proxy's own. Where a trusted proxy speaks, the scope's
@@ -52,7 +65,10 @@ class Proxies:
         peer = scope["client"]
         if peer is None:
             return None
-        if not self.trusts(peer[0]):
+        standing = self._standing(peer[0])
+        if standing != "trusted":
+            if standing == "neighbour":
+                self._tell_of(peer[0], scope["headers"])
             return client_address(peer[0])
         said = {name: value for name, value in scope["headers"] if name in _FORWARDING}
         if not said:

@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import ipaddress
 import os
 import re
 import tempfile
@@ -14,7 +15,6 @@ import msgspec
 
 from engage.errors import ConfigurationError
 from engage.limits import Rate, parse_rate
-from engage.proxies import parse_networks
 
 PREFIX: Final = "ENGAGE_"
 MAX_SOCKET_PATH: Final = 100
@@ -139,6 +139,12 @@ def _origin(text: str) -> str:
     return f"{scheme}://{host.removesuffix({'http': ':80', 'https': ':443'}.get(scheme, '/'))}"
 
 
+def _networks(text: str) -> tuple[str, ...]:
+    if text.lower() == "none":
+        return ()
+    return tuple(str(ipaddress.ip_network(part.strip())) for part in text.split(",") if part.strip())
+
+
 def _key(text: str) -> str:
     if not 1 <= len(text) <= 200 or not text.isascii() or not text.isprintable() or ":" in text or " " in text:
         raise ValueError
@@ -185,7 +191,7 @@ TABLE: Final = (
     Setting("head_timeout_ms", "ENGAGE_HEAD_TIMEOUT", "a duration from 1s to 1h", _SHORT, "10s", "time for a request's line and headers"),
     Setting("body_timeout_ms", "ENGAGE_BODY_TIMEOUT", "a duration from 1s to 1h", _SHORT, "30s", "time for a request's body"),
     Setting("keep_alive_ms", "ENGAGE_KEEP_ALIVE", "a duration from 1s to 1h", _SHORT, "65s", "time between two requests of a connection"),
-    Setting("trusted_proxies", "ENGAGE_TRUSTED_PROXIES", "addresses or networks such as 10.0.0.0/8, separated by commas", parse_networks, "127.0.0.1,::1", "proxies whose X-Forwarded-For, Forwarded and X-Forwarded-Proto are believed; `none`: nobody's"),
+    Setting("trusted_proxies", "ENGAGE_TRUSTED_PROXIES", "addresses or networks such as 10.0.0.0/8, separated by commas", _networks, "127.0.0.1,::1", "proxies whose X-Forwarded-For, Forwarded and X-Forwarded-Proto are believed; `none`: nobody's"),
     Setting("store_ip", "ENGAGE_STORE_IP", "yes or no", lambda text: _one_of("yes", "no")(text) == "yes", "no", "yes: an event keeps the context.ip that its client sent"),
 )  # fmt: skip
 

@@ -44,6 +44,21 @@ def test_without_any_variable_everything_is_embedded():
         ("ENGAGE_LOG_RETENTION", "36500d", "got '36500d'"),
         ("ENGAGE_LOG_LEVEL", "loud", "expected debug, info, warning or error, got 'loud'"),
         ("ENGAGE_LOG_FORMAT", "xml", "expected auto, json or text, got 'xml'"),
+        ("ENGAGE_ALLOWED_ORIGINS", "https://*.com", "got 'https://*.com'"),
+        ("ENGAGE_ALLOWED_ORIGINS", "https://a*.example.com", "https://*.example.com, separated by commas, got"),
+        (
+            "ENGAGE_RATE_PER_IP",
+            "100",
+            "expected events a second and at once, such as 100/5000, or 0 for no limit, got '100'",
+        ),
+        ("ENGAGE_RATE_PER_KEY", "100/50", "got '100/50'"),
+        ("ENGAGE_RATE_PER_USER", "0/5", "got '0/5'"),
+        ("ENGAGE_HEAD_TIMEOUT", "0s", "expected a duration from 1s to 1h, got '0s'"),
+        ("ENGAGE_BODY_TIMEOUT", "2h", "got '2h'"),
+        ("ENGAGE_MAX_CONNECTIONS", "5", "expected a number from 10 to 1000000, got '5'"),
+        ("ENGAGE_TRUSTED_PROXIES", "proxy.internal", "expected addresses or networks such as 10.0.0.0/8"),
+        ("ENGAGE_TRUSTED_PROXIES", "10.0.0.1/8", "got '10.0.0.1/8'"),
+        ("ENGAGE_STORE_IP", "maybe", "expected yes or no, got 'maybe'"),
         ("ENGAGE_URL", "127.0.0.1:8700", "expected an http: or https: URL"),
         ("ENGAGE_WRITE_KEY", "a:b", "expected 1 to 200 ASCII characters without : or space"),
     ],
@@ -94,9 +109,17 @@ def test_an_unknown_variable_is_told_with_the_nearest_right_name():
     ]
 
 
-def test_a_child_reads_the_same_settings():
+@pytest.mark.parametrize("proxies", ["none", "10.0.0.0/8, ::1"])
+@pytest.mark.parametrize("rate", ["0", "5/10"])
+def test_a_child_reads_the_same_settings(proxies, rate):
     settings = load_settings(
-        {"ENGAGE_ALLOWED_ORIGINS": "https://a.example/, https://b.example", "ENGAGE_LOG_RETENTION": "90m"},
+        {
+            "ENGAGE_ALLOWED_ORIGINS": "https://a.example/, https://*.b.example",
+            "ENGAGE_LOG_RETENTION": "90m",
+            "ENGAGE_TRUSTED_PROXIES": proxies,
+            "ENGAGE_RATE_PER_IP": rate,
+            "ENGAGE_STORE_IP": "yes",
+        },
         data_dir="some where",
     )
     assert load_settings(environment_of(settings, {"PATH": "/bin", "ENGAGE_PROT": "1"})) == settings

@@ -2,16 +2,19 @@
 
 import json
 import random
+import subprocess
+import sys
 import time
 
 import msgspec
 import pytest
+import structlog
 
 from engage.anonymize import context_without_ip, holds_ip, without_ip
 from engage.errors import RateLimited
 from engage.limits import Buckets, Limits, Rate
 from engage.origins import allows
-from engage.proxies import Proxies, client_address, parse_networks
+from engage.proxies import Proxies, client_address
 from engage.wire import MAX_KEYS, LogRecord, decode_context, decode_event, too_many_keys
 
 
@@ -142,7 +145,7 @@ def test_buckets_are_bounded_and_those_in_use_are_kept():
     ],
 )
 def test_the_client_is_the_last_hop_that_no_trusted_proxy_is(peer, headers, client, counted, scheme):
-    proxies = Proxies(parse_networks("10.0.0.0/8, ::1"))
+    proxies = Proxies(["10.0.0.0/8", "::1/128"])
     lines = [(name.encode(), value.encode()) for name, value in headers.items()]
     scope = {"client": (peer, 1), "scheme": "http", "headers": lines}
     assert proxies.client(scope) == counted
@@ -215,3 +218,26 @@ def test_keys_are_counted_as_json_has_them():
     assert too_many_keys(json.dumps({**many, "one more": 1}).encode())
     assert too_many_keys(json.dumps([{"a": n} for n in range(MAX_KEYS + 1)]).encode())
     assert not too_many_keys(json.dumps({"times": ['10:20:30 \\" :'] * 2 * MAX_KEYS}).encode())
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "wanted", "cap"),
+    [(256, 4_096, 20_000, 3_584), (256, 4_096, 1_000, 1_000), (128, 128, 20_000, 64)],
+)
+def test_connections_stay_clear_of_the_limit_on_files_which_is_raised(soft, hard, wanted, cap):
+    code = (
+        "import resource; from engage.server import connection_cap;"
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}));"
+        f"print(connection_cap({wanted}), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.split()[-2:] == [str(cap), str(hard)]
+
+
+def test_what_is_forwarded_by_a_proxy_that_nobody_named_is_told_once():
+    proxies = Proxies(["127.0.0.1"])
+    lines = [(b"x-forwarded-for", b"1.2.3.4")]
+    with structlog.testing.capture_logs() as said:
+        for peer in ("10.0.0.9", "9.9.9.9", "10.0.0.9"):
+            assert proxies.client({"client": (peer, 1), "scheme": "http", "headers": lines}) == peer
+    assert [(line["address"], line["log_level"]) for line in said] == [("10.0.0.9", "warning")]
