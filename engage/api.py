@@ -17,13 +17,13 @@ from engage.errors import InvalidRequest, NotFound
 from engage.explaining import explain_user, moment_of
 from engage.keys import IN_FORCE, rulebook
 from engage.metrics import shard_stats
-from engage.people import deliveries_of, describe, events_of
+from engage.people import deliveries_of, describe, events_of, find
 from engage.public import json_response
 from engage.rulebooks import read_definitions
 from engage.settings import Settings
 from engage.store import connect
 from engage.stream import Hub, is_entry
-from rules import KINDS, Definitions, Explanation, State, decode_state, document_schema, tally_summary
+from rules import KINDS, Definitions, Explanation, State, document_schema, tally_summary
 
 MAX_RECORDS: Final = 500
 MAX_WAIT: Final = 25.0
@@ -85,9 +85,8 @@ class Api:
         project = self._access.secret(request).id
         name = request.path_params["id"]
         state = await self._state(project, name)
-        keys = self._hub.keys(project, state.person)
-        events = [event async for event in events_of(self._client, keys, state.person)]
-        deliveries = await deliveries_of(self._client, keys, state)
+        events = await events_of(self._client, project, self._shards, state)
+        deliveries = await deliveries_of(self._client, project, self._shards, state)
         return json_response({"user": describe(name, state), "events": events, "deliveries": deliveries})
 
     async def history(self, request: Request) -> Response:
@@ -159,17 +158,14 @@ class Api:
 
     async def _known(self, project: str, name: str) -> str | None:
         """The person a userId or anonymousId names; None before their first event was decided."""
-        for person in _persons(name):
-            if await self._client.exists(self._hub.keys(project, person).state(person)):
-                return person
-        return None
+        state = await find(self._client, project, self._shards, name)
+        return None if state is None else state.person
 
     async def _state(self, project: str, name: str) -> State:
-        person = await self._known(project, name)
-        blob = person and await self._client.get(self._hub.keys(project, person).state(person))
-        if not blob:
+        state = await find(self._client, project, self._shards, name)
+        if state is None:
             raise NotFound("a userId or anonymousId that sent an event", name, field="id")
-        return decode_state(blob)
+        return state
 
     async def _decisions(
         self, project: str, person: str, after: str | None, limit: int

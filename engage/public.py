@@ -22,7 +22,7 @@ from engage.errors import (
     error_response,
 )
 from engage.ingest import Receive, Scope, Send
-from engage.keys import ShardKeys, shard_of_delivery
+from engage.keys import shard_of_delivery
 from engage.projects import Project
 from engage.sdk import SdkFiles
 from engage.store import STORE_ERRORS
@@ -91,15 +91,15 @@ class Public:
         return json_response({"deliveries": [pending.delivery for pending in found]}, headers=_NO_STORE)
 
     async def claim(self, request: Request) -> Response:
-        keys, delivery_id = await self._delivery(request)
-        claimed = await inbox.claim(self._client, keys, delivery_id, now_ms())
+        project, delivery_id = await self._delivery(request)
+        claimed = await inbox.claim(self._client, project, self._shards, delivery_id, now_ms())
         if claimed is None:
             raise NotFound("the id of a delivery", delivery_id, field="delivery_id")
         return json_response({"claimed": claimed})
 
     async def release(self, request: Request) -> Response:
-        keys, delivery_id = await self._delivery(request)
-        released = await inbox.release(self._client, keys, delivery_id)
+        project, delivery_id = await self._delivery(request)
+        released = await inbox.release(self._client, project, self._shards, delivery_id)
         if released is None:
             raise NotFound("the id of a delivery", delivery_id, field="delivery_id")
         return json_response({"released": released})
@@ -132,13 +132,12 @@ class Public:
     async def sdk(self, request: Request) -> Response:
         return self._files.response(request.path_params["name"], request.headers)
 
-    async def _delivery(self, request: Request) -> tuple[ShardKeys, str]:
+    async def _delivery(self, request: Request) -> tuple[str, str]:
         project: Project = self._access.public(request, await _write_key(request))
         delivery_id = request.path_params["delivery_id"]
-        shard = shard_of_delivery(delivery_id, self._shards)
-        if shard is None:
+        if shard_of_delivery(delivery_id, self._shards) is None:
             raise NotFound("the id of a delivery", delivery_id, field="delivery_id")
-        return self._hub.shard(project.id, shard), delivery_id
+        return project.id, delivery_id
 
 
 _NO_STORE: Final = {"cache-control": "no-store"}

@@ -12,6 +12,7 @@ from rules.evaluate import evaluate, read_pair, read_value
 from rules.event import Event
 from rules.explain import LANGUAGES, Explanation, Language, explain
 from rules.ids import delivery_id, delivery_shard_hash, hash16
+from rules.merge import LINKED, MERGED, Gift, Link
 from rules.observed import Observed, doubt
 from rules.outcome import Considered, Delivery, Outcome
 from rules.problems import Problem
@@ -24,6 +25,8 @@ from rules.trial import Trial, trial_rulebook, try_case
 __all__ = [
     "KINDS",
     "LANGUAGES",
+    "LINKED",
+    "MERGED",
     "MESSAGE_FAILED",
     "SERVICE",
     "Article",
@@ -36,7 +39,9 @@ __all__ = [
     "EvaluationError",
     "Event",
     "Explanation",
+    "Gift",
     "Language",
+    "Link",
     "Message",
     "Observed",
     "Outcome",

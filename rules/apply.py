@@ -39,7 +39,7 @@ def apply_event(state: State, event: Event, moment: int, rulebook: Rulebook) -> 
         return
     _seen(state, event, moment)
     if event.type == "identify":
-        _merge_user(state, event.traits)
+        _merge_user(state, event)
     elif event.type == "group":
         _join(state, event)
     _locale(state, event)
@@ -53,7 +53,7 @@ def apply_event(state: State, event: Event, moment: int, rulebook: Rulebook) -> 
         state.timezone = timezone
     _session(state.session, event)
     if event.name in INTERACTIONS:
-        _interaction(state, event, moment)
+        interact(state, event)
     for written in notes_of(event, rulebook.tracking):
         put(state.tracks, written)
 
@@ -64,13 +64,16 @@ def _seen(state: State, event: Event, moment: int) -> None:
         state.first_seen = timestamp
     state.clock = moment
     state.last_seen = max(state.last_seen, timestamp)
-    if event.user_id is not None:
+    if event.user_id is not None and not event.via:
         state.user_id = event.user_id
     if event.anonymous_id is not None:
         state.anonymous_id = event.anonymous_id
 
 
-def _merge_user(state: State, traits: dict[str, Any]) -> None:
+def _merge_user(state: State, event: Event) -> None:
+    traits = event.traits
+    if event.via:  # of a former name: the user's own win
+        traits = {name: value for name, value in traits.items() if name not in state.traits}
     if traits:
         state.traits, dropped = merge_traits(state.traits, traits)
         state.traits_dropped += dropped
@@ -110,7 +113,7 @@ def _session(session: Session, event: Event) -> None:
         session.pages += 1
 
 
-def _interaction(state: State, event: Event, moment: int) -> None:
+def interact(state: State, event: Event) -> None:
     """Any interaction with a delivery says that it was shown, also with one that was just withdrawn."""
     wanted = event.properties.get("delivery_id")
     if not isinstance(wanted, str):

@@ -20,3 +20,4 @@ class Event(msgspec.Struct):
     context: dict[str, Any] = {}
     group_id: str | None = None
     previous_id: str | None = None
+    via: tuple[str, ...] = ()  # who handed it on: people who were merged into another

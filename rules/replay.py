@@ -5,8 +5,12 @@ A timer fires when the log has come past its time, as the clock would have made 
 
 from collections.abc import Callable, Iterator
 
+import msgspec
+
+from rules.apply import SERVICE
 from rules.decide import decide
 from rules.event import Event
+from rules.merge import MERGED
 from rules.outcome import Outcome
 from rules.rulebook import Rulebook
 from rules.state import State, new_state
@@ -22,6 +26,7 @@ class Replay:
         self.rulebook = rulebook
         self.was_made = was_made
         self.states: dict[str, State] = {}
+        self._gifts: dict[str, bytes] = {}  # by who gave it and its number
 
     def event(self, event: Event, received: int) -> Iterator[Outcome]:
         """What follows from one event that was `received` at a time, ms; timers that were due before come first."""
@@ -29,6 +34,11 @@ class Replay:
         state = self.states.get(event.person)
         if state is None:
             state = new_state(event.person)
+        if event.type == SERVICE and event.name == MERGED:
+            given = self._gifts.pop(str(event.properties.get("from")), None)
+            if given is None:
+                return  # of before the log begins, or what was filled in life: the replay knew it from the start
+            event = msgspec.structs.replace(event, properties=event.properties | {"state": given})
         yield self._done(decide(state, event, event.timestamp, self.rulebook))
 
     def fire(self, person: str, until: int) -> Iterator[Outcome]:
@@ -45,6 +55,8 @@ class Replay:
 
     def _done(self, outcome: Outcome) -> Outcome:
         state = self.states[outcome.state.person] = outcome.state
+        if outcome.gift is not None:
+            self._gifts[outcome.gift.person] = outcome.gift.state
         for delivery in outcome.deliveries:
             if not self.was_made(delivery.delivery_id):
                 state.pending.pop(delivery.delivery_id, None)

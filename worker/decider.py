@@ -8,25 +8,24 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterable
-from hashlib import blake2b
 from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
 from engage.keys import ShardKeys
-from engage.log import Logged, decode_entry, to_event
+from engage.log import Logged, decode_entry, dedup_key, forwarded, linked, merged, to_event
 from engage.logs import get_logger
 from engage.rulebooks import RulebookReader
 from engage.store import STORE_ERRORS
 from engage.times import now_ms
-from rules import Outcome, Rulebook, State, decide, decode_state, encode_state, new_state
+from rules import LINKED, MERGED, SERVICE, Outcome, Rulebook, State, decide, decode_state, encode_state, new_state
 from rules.rulebook import suspending
 from rules.tally import STOPPED, suspended
 from worker.doorbell import Doorbell
 from worker.filling import Fill, Kept, order
 from worker.lease import LEASE_MS, Lease
-from worker.transaction import Decision, Transaction
+from worker.transaction import MOVE, Decision, Transaction
 
 READ_ENTRIES: Final = 16  # log entries applied in one commit, as long as they hold at most …
 READ_EVENTS: Final = 2_000
@@ -157,7 +156,10 @@ class ShardDecider:
             await self._prepare(some, [])
             transaction = Transaction()
             for person in some:
-                if (state := self._states[person]).clock:  # else forgotten meanwhile
+                if (state := self._states[person]).merged_into is not None:
+                    if (gift := fill.gift(state)) is not None:
+                        transaction.tell(merged(gift, now_ms()))
+                elif state.clock:  # else forgotten meanwhile
                     fill.complete(state, self._position)
                     transaction.states[person] = encode_state(state)
             await self._write(transaction)
@@ -212,7 +214,7 @@ class ShardDecider:
                     self._put_aside(record.raw, record.reason, transaction)
             transaction.position = entry.decode()
             size += len(fields[b"e"])
-        hashes = [blake2b(f"{record.p}\0{record.message_id}".encode(), digest_size=10).digest() for record in records]
+        hashes = [dedup_key(record) for record in records]
         known = await self._prepare({record.p for record in records}, hashes)
         changed: dict[str, Outcome] = {}
         now = now_ms()
@@ -247,7 +249,15 @@ class ShardDecider:
         self, state: State, record: Logged, rulebook: Rulebook, transaction: Transaction, changed: dict[str, Outcome]
     ) -> None:
         event = to_event(record)
+        address = state.merged_into
         outcome = decide(state, event, event.timestamp, rulebook)
+        if outcome.forward_to is not None:
+            transaction.tell(forwarded(record, outcome.forward_to))
+            return
+        if address is not None and outcome.state.merged_into is None:
+            transaction.outbox.append((MOVE, msgspec.json.encode([record.p, record.p])))
+        if event.type == SERVICE and event.name in (LINKED, MERGED):
+            event.properties = {}  # a whole state
         shown = {
             "name": event.name,
             "type": event.type,
@@ -273,6 +283,12 @@ class ShardDecider:
         transaction.timers[person] = outcome.next_timer
         transaction.outbox += [("deliver", msgspec.json.encode(delivery)) for delivery in outcome.deliveries]
         transaction.outbox += [("withdraw", msgspec.json.encode([person, delivery])) for delivery in outcome.withdrawn]
+        now = now_ms()
+        if (gift := outcome.gift) is not None:
+            transaction.outbox.append((MOVE, msgspec.json.encode([gift.person, gift.into])))
+            transaction.tell(merged(gift, now))
+        for link in outcome.links:
+            transaction.tell(linked(link, str((event or {}).get("message_id")), now))
         for name, change in outcome.tally.items():
             transaction.matches[name] += change
         for considered in outcome.considered:

@@ -6,12 +6,15 @@ from typing import Any, Final
 import msgspec
 
 from engage.keys import ShardKeys
+from engage.log import Logged
 from engage.store import Script
 from worker.lease import LEASE_MS
 
 DECISIONS_KEPT: Final = 1_000  # entries …
 DECISIONS_EACH: Final = 20  # … of so many decisions at most: what history may cost a shard is bounded
 FAILED_KEPT: Final = 1_000
+TELL: Final = "tell"  # in the outbox: a record for the log of its person's shard
+MOVE: Final = "move"  # in the outbox: [person, whom they turned out to be]
 
 # KEYS: lease, position, timers, outbox, decisions, stats, seen, generation, retired seen, failed, matches, then the states.
 # ARGV: token, lease ms, position or "", live channel, generation number, its start, then eight counts (states, timers,
@@ -72,6 +75,10 @@ class Transaction(msgspec.Struct):
     seen: list[bytes] = []
     failed: list[tuple[bytes, str]] = []
     decisions: list[Decision] = []
+
+    def tell(self, record: Logged) -> None:
+        """Puts a record into the outbox, for the log of its person's shard."""
+        self.outbox.append((TELL, msgspec.json.encode(record)))
 
     async def commit(self, client: Any, keys: ShardKeys, token: str, generation: int, since: int) -> bool:
         """False when the lease is another's: then nothing was changed."""
