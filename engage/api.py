@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from engage.access import Access
+from engage.erasing import erase
 from engage.errors import InvalidRequest, NotFound
 from engage.explaining import explain_user, moment_of
 from engage.keys import IN_FORCE, rulebook
@@ -50,6 +51,7 @@ class Api:
             Route("/api/users/{id:path}/export", self.export, methods=["GET"]),
             Route("/api/users/{id:path}/history", self.history, methods=["GET"]),
             Route("/api/users/{id:path}/explain/{rule}", self.explain, methods=["GET"]),
+            Route("/api/users/{id:path}", self.erase, methods=["DELETE"]),
             Route("/api/users/{id:path}", self.user, methods=["GET"]),  # last: an id may hold a slash
             Route("/api/stats", self.stats, methods=["GET"]),
         ]
@@ -79,6 +81,11 @@ class Api:
         project = self._access.secret(request).id
         state = await self._state(project, request.path_params["id"])
         return json_response(describe(request.path_params["id"], state))
+
+    async def erase(self, request: Request) -> Response:
+        """Removes a user; see `engage.erasing`."""
+        project = self._access.secret(request).id
+        return json_response(await erase(self._client, project, self._shards, request.path_params["id"]))
 
     async def export(self, request: Request) -> Response:
         """All there is of a user: `{"user", "events": […], "deliveries": […]}`."""

@@ -116,6 +116,11 @@ def delivery_secret(project: str) -> str:
     return f"{{{project}}}:delivery-secret"
 
 
+def erasing(project: str) -> str:
+    """String: held by who removes a person, so that one is removed at a time; ten minutes at most."""
+    return f"{{{project}}}:erasing"
+
+
 def deciders(project: str) -> str:
     """Sorted set: decider process → last heartbeat, ms. Deciders share the shards by it."""
     return f"{{{project}}}:deciders"

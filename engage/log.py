@@ -2,6 +2,7 @@
 
 import json
 import sys
+import uuid
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
@@ -12,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from engage.wire import Times, event_time
-from rules import LINKED, MERGED, MESSAGE_FAILED, SERVICE, Event, Gift, Link
+from rules import FORGOTTEN, LINKED, MERGED, MESSAGE_FAILED, SERVICE, Event, Gift, Link
 
 _READ: Final = 200  # entries at a time
 _REMEMBERED: Final = 1_000_000  # messageIds of a log, twice: as the decider does
@@ -155,6 +156,11 @@ def merged(gift: Gift, now: int) -> Logged:
     properties = {"from": gift.person, "state": b64encode(gift.state).decode()}
     call = Call(type=SERVICE, event=MERGED, properties=properties)
     return Logged(gift.into, now, call, i=f"merged:{gift.person}:{gift.number}", k=SERVICE)
+
+
+def forgotten(person: str, now: int) -> Logged:
+    """Asks the decider to forget a person."""
+    return Logged(person, now, Call(type=SERVICE, event=FORGOTTEN), i=f"forgotten:{uuid.uuid4()}", k=SERVICE)
 
 
 def forwarded(record: Logged, to: str) -> Logged:

@@ -23,12 +23,12 @@ from rules.ids import delivery_id
 from rules.index import VarPath, walk
 from rules.interruptions import busy
 from rules.limits import DELIVERY_LIFE, INBOX_CAPACITY, MAX_DELIVERY_ID, MAX_STRAYS, PRUNE_EVERY
-from rules.merge import LINKED, MERGED, absorb, gift_of, give, hand_on, links_of
+from rules.merge import FORGOTTEN, LINKED, MERGED, absorb, gift_of, give, hand_on, links_of
 from rules.occasions import KNOWN_FOR, Clock
 from rules.outcome import Considered, Delivery, Outcome, Result
 from rules.prune import prune
 from rules.rulebook import LiveRule, LiveVariant, LiveWatched, Rulebook
-from rules.state import Exposure, Pending, Record, State, Stray, Timer
+from rules.state import Exposure, Pending, Record, State, Stray, Timer, new_state
 from rules.tally import ARM, CANCELLED, EXPIRED, RUNNING, SHOWN, STATE_OF, STOPPED, WAITING
 from rules.temporal import Slot
 from rules.timers import cancel_absences, cancel_timer, cancel_waiting, expect, next_due, take_due
@@ -40,6 +40,9 @@ def decide(state: State, event: Event | None, now: int, rulebook: Rulebook) -> O
     The moment of an event is `max(event.timestamp, state.clock)`, whatever `now` says: a replay decides the same.
     """
     outcome = Outcome(state, [], [], None, [])
+    if event is not None and event.type == SERVICE and event.name == FORGOTTEN:
+        _Decision(state, rulebook, outcome).forget()
+        return outcome
     if event is not None and state.merged_into is not None:
         outcome.forward_to = hand_on(state, event)
         if state.merged_into is not None:
@@ -319,6 +322,13 @@ class _Decision:
             for key, rule in self.rulebook.keys.items():
                 if rule.occasion is not None and rule.occasion.clock is None and self.state.last_seen:
                     self.state.occasions[key] = self.state.last_seen + rule.occasion.span
+
+    def forget(self) -> None:
+        """Nothing is known of them any more; what waited for them is cancelled in the numbers."""
+        waiting = [found.rule_id for found in self.state.pending.values()]
+        for rule_id in [*waiting, *self.state.timers]:
+            self.move(rule_id, WAITING, CANCELLED)
+        self.outcome.state, self.outcome.forgotten = new_state(self.state.person), True
 
     def keep_caps(self, mine: set[str], moment: int) -> None:
         """What is too much of a rule now that two are one is withdrawn: what the other brought first, then the newest."""

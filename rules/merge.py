@@ -22,6 +22,7 @@ from rules.tracks import Track, advance, happened_between
 
 LINKED: Final = "Person Linked"  # said by the service to the one who is given up
 MERGED: Final = "Person Merged"  # … and to the one who stays, with the state of the other
+FORGOTTEN: Final = "Person Forgotten"  # said by the service of a person who is to be removed
 By = Literal["identify", "alias"]
 
 

@@ -65,4 +65,5 @@ class Outcome(msgspec.Struct):
     links: list[Link] = []  # who else this person is said to be
     gift: Gift | None = None  # the state, on its way to whom they turned out to be
     forward_to: str | None = None  # the event is another person's
+    forgotten: bool = False  # the person is to be removed
     tally: dict[str, int] = {}  # "rule:what" → by how much it changes; see rules/tally.py

@@ -251,6 +251,10 @@ class ShardDecider:
         event = to_event(record)
         address = state.merged_into
         outcome = decide(state, event, event.timestamp, rulebook)
+        if outcome.forgotten:
+            self._states[record.p], changed[record.p], transaction.timers[record.p] = outcome.state, outcome, None
+            transaction.matches.update(outcome.tally)
+            return
         if outcome.forward_to is not None:
             transaction.tell(forwarded(record, outcome.forward_to))
             return
@@ -326,7 +330,9 @@ class ShardDecider:
     async def _commit(self, transaction: Transaction, changed: dict[str, Outcome]) -> None:
         if self._size >= GENERATION_SIZE or now_ms() - self._since >= GENERATION_MS:
             self._generation, self._since, self._size = self._generation + 1, now_ms(), 0
-        transaction.states = {person: encode_state(outcome.state) for person, outcome in changed.items()}
+        transaction.states = {
+            person: b"" if outcome.forgotten else encode_state(outcome.state) for person, outcome in changed.items()
+        }
         await self._write(transaction)
 
     async def _write(self, transaction: Transaction) -> None:

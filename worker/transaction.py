@@ -26,7 +26,10 @@ local states, timers, outbox = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(AR
 local stats, seen, decisions = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
 local failed, matches = tonumber(ARGV[13]), tonumber(ARGV[14])
 local a = 15
-for n = 1, states do redis.call('SET', KEYS[11 + n], ARGV[a]); a = a + 1 end
+for n = 1, states do
+  if ARGV[a] == '' then redis.call('DEL', KEYS[11 + n]) else redis.call('SET', KEYS[11 + n], ARGV[a]) end
+  a = a + 1
+end
 for n = 1, timers do
   if ARGV[a + 1] == '' then redis.call('ZREM', KEYS[3], ARGV[a]) else redis.call('ZADD', KEYS[3], ARGV[a + 1], ARGV[a]) end
   a = a + 2
@@ -67,7 +70,7 @@ class Transaction(msgspec.Struct):
     """What a batch of events changes in a shard."""
 
     position: str = ""
-    states: dict[str, bytes] = {}
+    states: dict[str, bytes] = {}  # empty: removed
     timers: dict[str, int | None] = {}
     outbox: list[tuple[str, bytes]] = []
     stats: Counter[str] = msgspec.field(default_factory=Counter)
