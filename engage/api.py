@@ -24,7 +24,8 @@ from engage.rulebooks import read_definitions
 from engage.settings import Settings
 from engage.store import connect
 from engage.stream import Hub, is_entry
-from rules import KINDS, Definitions, Explanation, State, document_schema, tally_summary
+from rules import KINDS, Definitions, Explanation, State, decode_state, document_schema, tally_summary
+from rules.groups import PREFIX
 
 MAX_RECORDS: Final = 500
 MAX_WAIT: Final = 25.0
@@ -53,6 +54,7 @@ class Api:
             Route("/api/users/{id:path}/explain/{rule}", self.explain, methods=["GET"]),
             Route("/api/users/{id:path}", self.erase, methods=["DELETE"]),
             Route("/api/users/{id:path}", self.user, methods=["GET"]),  # last: an id may hold a slash
+            Route("/api/groups/{id:path}", self.group, methods=["GET"]),
             Route("/api/stats", self.stats, methods=["GET"]),
         ]
 
@@ -86,6 +88,14 @@ class Api:
         """Removes a user; see `engage.erasing`."""
         project = self._access.secret(request).id
         return json_response(await erase(self._client, project, self._shards, request.path_params["id"]))
+
+    async def group(self, request: Request) -> Response:
+        """A group's traits, as its own shard has them."""
+        project, name = self._access.secret(request).id, request.path_params["id"]
+        blob = await self._client.get(self._hub.keys(project, PREFIX + name).state(PREFIX + name))
+        if blob is None:
+            raise NotFound("the groupId of a group call", name, field="id")
+        return json_response({"id": name, "traits": decode_state(blob).traits})
 
     async def export(self, request: Request) -> Response:
         """All there is of a user: `{"user", "events": […], "deliveries": […]}`."""

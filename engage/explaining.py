@@ -14,6 +14,7 @@ from engage.log import Logged, decode_entry, dedup_key, to_event
 from engage.times import now_ms
 from engage.wire import parse_time
 from rules import LANGUAGES, Definitions, Explanation, Language, Rule, State, decode_state, explain
+from rules.groups import PREFIX
 from rules.problems import nearest
 
 _READ: Final = 200  # log entries at a time
@@ -62,6 +63,8 @@ def explain_user(
     names: dict[int, set[str]] = {}
     for person in (state.person, *state.merged):
         names.setdefault(shard_of(person, shards), set()).add(person)
+    if state.group_id is not None:
+        names[shard_of(state.person, shards)].add(PREFIX + state.group_id)
     logs = [_log_of(client, ShardKeys(project, shard).log, some) for shard, some in sorted(names.items())]
     log = ((to_event(record), record.r) for _, record in merge(*logs, key=itemgetter(0)))
     return explain(rule, definitions, user, log, now_ms(), at, spoken, was_made, secret)

@@ -14,6 +14,7 @@ import msgspec
 
 from engage.wire import Times, event_time
 from rules import FORGOTTEN, LINKED, MERGED, MESSAGE_FAILED, SERVICE, Event, Gift, Link
+from rules.groups import CHANGED, KNOWN, PREFIX
 
 _READ: Final = 200  # entries at a time
 _REMEMBERED: Final = 1_000_000  # messageIds of a log, twice: as the decider does
@@ -156,6 +157,18 @@ def merged(gift: Gift, now: int) -> Logged:
     properties = {"from": gift.person, "state": b64encode(gift.state).decode()}
     call = Call(type=SERVICE, event=MERGED, properties=properties)
     return Logged(gift.into, now, call, i=f"merged:{gift.person}:{gift.number}", k=SERVICE)
+
+
+def group_changed(group: str, traits: dict[str, Any], message_id: str, now: int) -> Logged:
+    """Tells a group what a member's call says of it."""
+    call = Call(type=SERVICE, event=CHANGED, properties={"traits": traits})
+    return Logged(PREFIX + group, now, call, i=f"group:{message_id}", k=SERVICE)
+
+
+def group_known(person: str, traits: dict[str, Any], number: int, now: int) -> Logged:
+    """Tells a shard what a group is like."""
+    call = Call(type=SERVICE, event=KNOWN, properties={"traits": traits, "number": number})
+    return Logged(person, now, call, i=f"known:{number}", k=SERVICE)
 
 
 def forgotten(person: str, now: int) -> Logged:

@@ -19,6 +19,7 @@ from rules.duration import format_duration
 from rules.event import Event
 from rules.experiment import MESSAGE, left_out, pick
 from rules.frequency import counted, pending
+from rules.groups import PREFIX
 from rules.occasions import trigger_names
 from rules.outcome import Considered, Outcome
 from rules.replay import Replay
@@ -213,6 +214,9 @@ class _Explainer:
     def run(self, log: Iterable[tuple[Event, int]], now: int, at: int | None) -> Explanation:
         person = None
         for event, received in log:
+            if event.person.startswith(PREFIX):
+                list(self.replay.event(event, received))
+                continue
             person = event.person
             self.events += event.type != SERVICE and not event.via
             self.fire(person, received - 1)

@@ -10,6 +10,7 @@ import msgspec
 from rules.apply import SERVICE
 from rules.decide import decide
 from rules.event import Event
+from rules.groups import KNOWN, PREFIX, join, learn, see
 from rules.merge import MERGED
 from rules.outcome import Outcome
 from rules.rulebook import Rulebook
@@ -26,10 +27,15 @@ class Replay:
         self.rulebook = rulebook
         self.was_made = was_made
         self.states: dict[str, State] = {}
+        self._groups: dict[str, State] = {}
         self._gifts: dict[str, bytes] = {}  # by who gave it and its number
 
     def event(self, event: Event, received: int) -> Iterator[Outcome]:
         """What follows from one event that was `received` at a time, ms; timers that were due before come first."""
+        if event.person.startswith(PREFIX):
+            if event.name == KNOWN:
+                learn(self._group(event.person), event.properties.get("traits"), event.properties.get("number"))
+            return
         yield from self.fire(event.person, received - 1)
         state = self.states.get(event.person)
         if state is None:
@@ -39,12 +45,25 @@ class Replay:
             if given is None:
                 return  # of before the log begins, or what was filled in life: the replay knew it from the start
             event = msgspec.structs.replace(event, properties=event.properties | {"state": given})
+        self._see(state)
+        if event.type == "group" and event.group_id is not None and state.merged_into is None:
+            group = self._group(PREFIX + event.group_id)
+            event = msgspec.structs.replace(event)
+            join(group, event)
         yield self._done(decide(state, event, event.timestamp, self.rulebook))
+
+    def _group(self, name: str) -> State:
+        return self._groups.setdefault(name, new_state(name))
+
+    def _see(self, state: State) -> None:
+        if state.group_id is not None:
+            see(state, self._groups.get(PREFIX + state.group_id))
 
     def fire(self, person: str, until: int) -> Iterator[Outcome]:
         """The timers of a person due until a moment, one moment after the other."""
         state = self.states.get(person)
         while state is not None and (due := next_due(state)) is not None and due <= until:
+            self._see(state)
             yield self._done(decide(state, None, due, self.rulebook))
             state = self.states[person]
 

@@ -14,18 +14,20 @@ from typing import Any, Final
 import msgspec
 
 from engage.keys import ShardKeys
-from engage.log import Logged, decode_entry, dedup_key, forwarded, linked, merged, to_event
+from engage.log import Logged, decode_entry, dedup_key, forwarded, group_changed, group_known, linked, merged, to_event
 from engage.logs import get_logger
 from engage.rulebooks import RulebookReader
 from engage.store import STORE_ERRORS
 from engage.times import now_ms
 from rules import LINKED, MERGED, SERVICE, Outcome, Rulebook, State, decide, decode_state, encode_state, new_state
+from rules.groups import CHANGED, KNOWN, PREFIX, join, learn, see
+from rules.groups import change as change_group
 from rules.rulebook import suspending
 from rules.tally import STOPPED, suspended
 from worker.doorbell import Doorbell
 from worker.filling import Fill, Kept, order
 from worker.lease import LEASE_MS, Lease
-from worker.transaction import MOVE, Decision, Transaction
+from worker.transaction import MOVE, SPREAD, Decision, Transaction
 
 READ_ENTRIES: Final = 16  # log entries applied in one commit, as long as they hold at most …
 READ_EVENTS: Final = 2_000
@@ -216,6 +218,9 @@ class ShardDecider:
             size += len(fields[b"e"])
         hashes = [dedup_key(record) for record in records]
         known = await self._prepare({record.p for record in records}, hashes)
+        groups = {PREFIX + name for record in records if (name := group_of(record, self._states[record.p]))}
+        if groups:
+            await self._prepare(groups, [])
         changed: dict[str, Outcome] = {}
         now = now_ms()
         for record, hashed in zip(records, hashes, strict=True):
@@ -226,11 +231,14 @@ class ShardDecider:
             transaction.seen.append(hashed)
             state = self._states[record.p]
             try:
+                if record.p.startswith(PREFIX):
+                    self._group(state, record, transaction, changed)
+                    continue
                 self._decide(_copy(state) if careful else state, record, rulebook, transaction, changed)
             except Exception as error:  # a mistake of ours: one event must not stop the shard
                 if not careful:
-                    for person in {record.p for record in records}:  # half changed, some of them
-                        del self._states[person]
+                    for person in {record.p for record in records} | groups:  # half changed, some of them
+                        self._states.pop(person, None)
                     await self._apply(entries, rulebook, careful=True)
                     return
                 log.exception("event not decided", person=record.p, message_id=record.message_id)
@@ -249,6 +257,13 @@ class ShardDecider:
         self, state: State, record: Logged, rulebook: Rulebook, transaction: Transaction, changed: dict[str, Outcome]
     ) -> None:
         event = to_event(record)
+        if state.group_id is not None:
+            see(state, self._states.get(PREFIX + state.group_id))
+        if event.type == "group" and event.group_id is not None and state.merged_into is None:
+            transaction.tell(group_changed(event.group_id, event.traits, event.message_id, now_ms()))
+            group = self._states[PREFIX + event.group_id]
+            join(group, event)
+            changed[group.person] = Outcome(group, [], [], None, [])
         address = state.merged_into
         outcome = decide(state, event, event.timestamp, rulebook)
         if outcome.forgotten:
@@ -272,6 +287,18 @@ class ShardDecider:
         if event.type == "page" and isinstance(page := event.context.get("page"), dict):
             shown["path"] = page.get("path")
         self._collect(record.p, event.timestamp, shown, outcome, transaction, changed)
+
+    def _group(self, group: State, record: Logged, transaction: Transaction, changed: dict[str, Outcome]) -> None:
+        """A group hears of itself: from a member, or from its own shard."""
+        said = record.e.properties or {}
+        if record.e.event == CHANGED and change_group(group, said.get("traits") or {}):
+            group.given += 1
+            told = group_known(record.p, group.traits, group.given, now_ms())
+            transaction.outbox.append((SPREAD, msgspec.json.encode(told)))
+        elif record.e.event == KNOWN:
+            learn(group, said.get("traits"), said.get("number"))
+        group.clock = max(group.clock, record.r)
+        changed[record.p] = Outcome(group, [], [], None, [])
 
     def _collect(
         self,
@@ -374,7 +401,12 @@ class ShardDecider:
             await self._prepare(persons, [])
             transaction = Transaction()
             changed: dict[str, Outcome] = {}
+            groups = {PREFIX + name for person in persons if (name := self._states[person].group_id)}
+            if groups:
+                await self._prepare(groups, [])
             for person in persons:
+                if (name := self._states[person].group_id) is not None:
+                    see(self._states[person], self._states.get(PREFIX + name))
                 try:
                     outcome = decide(_copy(self._states[person]), None, now, rulebook)
                 except Exception as error:  # as in _apply; the person's next event tries again
@@ -402,6 +434,13 @@ class ShardDecider:
         oldest = f"{max(0, now_ms() - self._retention_ms)}-0"
         if order(self._position) > order(oldest):
             await self._client.xtrim(self._keys.log, minid=oldest, approximate=True)
+
+
+def group_of(record: Logged, state: State) -> str | None:
+    """The group whose traits a call's rules may read."""
+    if record.kind == "group":
+        return to_event(record).group_id
+    return state.group_id
 
 
 def _copy(state: State) -> State:

@@ -19,7 +19,7 @@ from engage.times import iso, now_ms
 from rules import Delivery
 from worker.doorbell import answered
 from worker.render import RenderError, render
-from worker.transaction import FAILED_KEPT, TELL
+from worker.transaction import FAILED_KEPT, SPREAD, TELL
 
 AT_ONCE: Final = 200
 log = get_logger("worker.delivery")
@@ -93,6 +93,8 @@ class Drain:
                     self._withdraw(entry, fields[b"d"])
                 elif fields[b"k"] == TELL.encode():
                     self._tell(entry, fields[b"d"])
+                elif fields[b"k"] == SPREAD.encode():
+                    self._spread(entry, fields[b"d"])
                 else:
                     self._move(entry, fields[b"d"])
             put += self._deliver(group)
@@ -140,6 +142,12 @@ class Drain:
         person = _decode_owner(payload).p
         log = ShardKeys(self._project, shard_of(person, self._shards)).log
         self._store.xadd(log, {"e": b"[" + payload + b"]"})
+        self._store.xdel(self._keys.outbox, entry)
+
+    def _spread(self, entry: bytes, payload: bytes) -> None:
+        """A record for all logs; told again, it says nothing new."""
+        for shard in range(self._shards):
+            self._store.xadd(ShardKeys(self._project, shard).log, {"e": b"[" + payload + b"]"})
         self._store.xdel(self._keys.outbox, entry)
 
     def _move(self, entry: bytes, payload: bytes) -> None:

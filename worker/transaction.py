@@ -14,6 +14,7 @@ DECISIONS_KEPT: Final = 1_000  # entries …
 DECISIONS_EACH: Final = 20  # … of so many decisions at most: what history may cost a shard is bounded
 FAILED_KEPT: Final = 1_000
 TELL: Final = "tell"  # in the outbox: a record for the log of its person's shard
+SPREAD: Final = "spread"  # in the outbox: a record for the log of every shard
 MOVE: Final = "move"  # in the outbox: [person, whom they turned out to be]
 
 # KEYS: lease, position, timers, outbox, decisions, stats, seen, generation, retired seen, failed, matches, then the states.
