@@ -378,7 +378,9 @@ def _verify_people(
         assert None not in states, f"decided and not delivered: {user}"
         pending = [found for found, state in zip(made[person], states, strict=True) if state == b"pending"]
         inbox = [json.loads(fields[b"d"])["delivery_id"] for _, fields in client.xrange(shard.inbox(person))]
-        assert inbox == pending[-INBOX:]
+        assert inbox == pending[-INBOX:], (
+            f"{user}: {len(pending)} pending, not in the inbox {set(pending[-INBOX:]) - set(inbox)}"
+        )
         if number < BY_BRUTE_FORCE:
             _claim_at_once(traffic.running, inbox[:3])
 

@@ -126,7 +126,9 @@ def test_a_new_rulebook_in_the_middle_of_traffic_changes_decisions_between_two_e
         found = definitions()
         client = store(product)
         for priority in (10, 20, 30):
-            found.rules[0].priority = priority
+            found.rules[
+                1
+            ].priority = priority  # the order stays: equal ones go by id, and `recent` stands before `third`
             version = int(client.get(keys.rulebook("default"))) + 1
             await asyncio.to_thread(put_in_force, client, "default", version, found)
             await traffic.moved()
