@@ -38,7 +38,7 @@ NAMES = ("serve", "decide", "work", "valkey-log", "valkey-queue")
 @pytest.mark.parametrize("name", NAMES)
 def test_killing_any_process_in_the_middle_of_traffic_loses_and_doubles_nothing(product: Service, name: str) -> None:
     async def disturb(traffic: Traffic) -> None:
-        for _ in range(2):
+        for _ in range(5 if CHAOS else 1):
             began, before = time.monotonic(), product.kill(name)
             await asyncio.to_thread(recover, product, f"{name} killed", began)
             await asyncio.to_thread(product.wait_restarted, name, before)
@@ -106,7 +106,7 @@ def test_a_decider_that_slept_past_its_lease_commits_nothing(product: Service) -
     )
 
     async def disturb(traffic: Traffic) -> None:
-        for _ in range(2):
+        for _ in range(3 if CHAOS else 1):
             sleeper = psutil.Process(product.pids["decide"])
             sleeper.suspend()
             await asyncio.sleep(2 * LEASE_MS / 1000)  # its leases run out, the other one takes all shards
