@@ -63,6 +63,7 @@ class ShardDecider:
         rulebooks: RulebookReader,
         doorbell: Doorbell,
         retention_ms: int,
+        before: str = "",
     ) -> None:
         self._client = client
         self._reader = reader  # XREAD blocks its connection
@@ -70,7 +71,7 @@ class ShardDecider:
         self._rulebooks = rulebooks
         self._doorbell = doorbell
         self._retention_ms = retention_ms
-        self._lease = Lease(client, keys)
+        self._lease = Lease(client, keys, before)
         self._states: dict[str, State] = {}
         self._sizes: dict[str, int] = {}  # bytes, of those that were stored
         self._position = "0-0"
@@ -87,6 +88,11 @@ class ShardDecider:
         self._next_sweep: float = 0
         self._next_trim: float = 0
         self.stopping = False
+
+    @property
+    def token(self) -> str:
+        """Of its lease, for the next one of this process (`before`)."""
+        return self._lease.token
 
     async def acquire(self) -> bool:
         return await self._lease.acquire()
@@ -111,9 +117,13 @@ class ShardDecider:
                 pass  # it runs out by itself
 
     async def _renew(self) -> None:
-        """Ends when the lease is lost. A store that is away is not a lost lease: the commit decides."""
+        """Ends when the lease is lost. A store that is away is not a lost lease: the commit decides. Asked at once and at even
+        distances: with a store that takes two seconds to answer, the lease holds still."""
+        loop = asyncio.get_running_loop()
+        following = loop.time()
         while True:
-            await asyncio.sleep(LEASE_MS / 3_000)
+            await asyncio.sleep(following - loop.time())
+            following = max(following, loop.time()) + LEASE_MS / 3_000
             try:
                 if not await self._lease.renew():
                     return
