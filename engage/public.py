@@ -116,12 +116,10 @@ class Public:
         if request.path_params["write_key"] not in self._access.by_write_key:
             raise NotFound("a write key", request.path_params["write_key"], field="writeKey")
         key = request.path_params["write_key"]
-        # TLS ends at a proxy: what that says of itself only comes back to who asked.
-        protocol = "https" if request.headers.get("x-forwarded-proto") == "https" else request.url.scheme
         return json_response(
             {
                 "integrations": {
-                    "Segment.io": {"apiKey": key, "apiHost": f"{request.url.netloc}/v1", "protocol": protocol}
+                    "Segment.io": {"apiKey": key, "apiHost": f"{request.url.netloc}/v1", "protocol": request.url.scheme}
                 },
                 "plan": {"track": {"__default": {"enabled": True, "integrations": {}}}},
                 "remotePlugins": [],

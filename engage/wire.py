@@ -19,6 +19,7 @@ MAX_EVENT_BYTES: Final = 32 * 1024
 MAX_BATCH_BYTES: Final = 500 * 1024
 MAX_BATCH_EVENTS: Final = 2_500
 MAX_DEPTH: Final = 32
+MAX_KEYS: Final = 1_000  # of all objects of an event
 MAX_ID: Final = 256  # characters
 MAX_NAME: Final = 256
 TYPES: Final = ("track", "identify", "page", "screen", "group", "alias")
@@ -29,6 +30,12 @@ NOTHING: Final = Raw(b"")
 
 class JsonObject(msgspec.Struct, gc=False):
     """Any JSON object: its fields are checked to be JSON and passed over, nothing is built."""
+
+
+class WireContext(msgspec.Struct, gc=False):
+    """A context: of its fields only the client's address is looked at, since it is not kept (`engage.anonymize`)."""
+
+    ip: Raw = NOTHING
 
 
 class WireEvent(msgspec.Struct, gc=False):
@@ -47,7 +54,7 @@ class WireEvent(msgspec.Struct, gc=False):
     writeKey: str | None = None
     properties: JsonObject | None = None
     traits: JsonObject | None = None
-    context: JsonObject | None = None
+    context: WireContext | None = None
 
 
 class WireBatch(msgspec.Struct):
@@ -78,7 +85,7 @@ class LogRecord(msgspec.Struct, gc=False, omit_defaults=True):
 
 decode_event = msgspec.json.Decoder(WireEvent).decode
 decode_batch = msgspec.json.Decoder(WireBatch).decode
-decode_context = msgspec.json.Decoder(JsonObject | None).decode
+decode_context = msgspec.json.Decoder(WireContext | None).decode
 encode_records = msgspec.json.Encoder().encode
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -120,6 +127,13 @@ def too_deep(body: bytes) -> bool:
         elif char in b"}]":
             depth -= 1
     return False
+
+
+def too_many_keys(body: bytes) -> bool:
+    """Whether a JSON text has more than MAX_KEYS keys. Only long ones are looked at: a key takes 5 bytes (`"":0,`)."""
+    if len(body) <= 5 * MAX_KEYS or body.count(b":") <= MAX_KEYS:
+        return False
+    return _STRING.sub(b"", body).count(b":") > MAX_KEYS
 
 
 def parse_time(value: str | float | None) -> int | None:
