@@ -24,7 +24,7 @@ from locust.env import Environment
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # `locust -f` alone knows this folder, not the one above
 
-from loadtests.reconcile import mismatches  # noqa: E402
+from loadtests.reconcile import mismatches
 
 WRITE_KEY = os.environ.get("ENGAGE_WRITE_KEY", "")
 SECRET_KEY = os.environ.get("ENGAGE_SECRET_KEY", "")  # with it, the matches are reconciled too
