@@ -66,7 +66,7 @@ def observe(client: Any, project: str, shards: int) -> tuple[Observed, str]:
     observed, first, last = Observed(), 0, 0
     for number in range(shards):
         for _, record in read_log(client, ShardKeys(project, number).log):
-            if record.kind != SERVICE and not record.v:
+            if record.kind != SERVICE and not record.w:
                 observed.add(to_event(record))
             first, last = min(first or record.r, record.r), max(last, record.r)
     hours = max(1, ceil((last - first) / 3_600_000))

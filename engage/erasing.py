@@ -118,7 +118,7 @@ class _Record(msgspec.Struct):
 
     p: str
     k: str = ""
-    v: list[str] = []
+    w: list[str] = []
     e: msgspec.Raw = msgspec.Raw(b"{}")
 
 
@@ -144,7 +144,7 @@ Fields = dict[bytes, bytes]
 
 def _of_record(raw: Any, names: set[str]) -> bool:
     record = _decode_record(raw)
-    if record.p in names or not names.isdisjoint(record.v):
+    if record.p in names or not names.isdisjoint(record.w):
         return True
     if record.k != SERVICE:
         return False

@@ -46,7 +46,7 @@ class Logged(msgspec.Struct, omit_defaults=True):
     k: str | None = None
     s: int | None = None
     c: dict[str, Any] | None = None
-    v: list[str] = []  # who handed it on: see rules.merge
+    w: list[str] = []  # who handed it on: see rules.merge
 
     @property
     def message_id(self) -> str:
@@ -130,7 +130,7 @@ def to_event(record: Logged) -> Event:
         context={**record.c, **context} if record.c else context,
         group_id=_text(call.groupId),
         previous_id=_text(call.previousId),
-        via=tuple(record.v),
+        via=tuple(record.w),
     )
 
 
@@ -178,12 +178,12 @@ def forgotten(person: str, now: int) -> Logged:
 
 def forwarded(record: Logged, to: str) -> Logged:
     """The same call, for whom its person turned out to be."""
-    return msgspec.structs.replace(record, p=to, v=[*record.v, record.p])
+    return msgspec.structs.replace(record, p=to, w=[*record.w, record.p])
 
 
 def dedup_key(record: Logged) -> bytes:
     """Ten bytes by which a call of a person counts once; it counts again each time it comes round (see `rules.merge`)."""
-    hops = f"\0{len(record.v)}" if record.v else ""
+    hops = f"\0{len(record.w)}" if record.w else ""
     return blake2b(f"{record.p}\0{record.message_id}{hops}".encode(), digest_size=10).digest()
 
 

@@ -20,7 +20,7 @@ class _Stored(msgspec.Struct):
     p: str
     e: dict[str, msgspec.Raw]
     k: str = ""
-    v: list[str] = []
+    w: list[str] = []
     c: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -64,7 +64,7 @@ async def _events_of(client: Any, log: str, names: set[str]) -> AsyncIterator[tu
         for _, fields in entries:
             for raw in _decode_entry(fields[b"e"]):
                 stored = _decode_stored(raw)
-                if stored.p in names and stored.k != SERVICE and not stored.v:
+                if stored.p in names and stored.k != SERVICE and not stored.w:
                     record = decode_record(raw)
                     if (key := dedup_key(record)) in seen:
                         continue  # sent again
