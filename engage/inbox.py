@@ -122,19 +122,17 @@ async def read_pending(client: Any, keys: ShardKeys, person: str, after: str | N
     return pending_from(await client.xrange(keys.inbox(person), start, "+", count=CAPACITY), now)
 
 
-async def claim(client: Any, keys: ShardKeys, delivery_id: str, now: int) -> bool | None:
-    """True for exactly one caller while the delivery waits; None where there is no such delivery."""
-    key = keys.delivery(delivery_id)
-    person = await client.hget(key, "person")
-    if person is None:
-        return None
-    return bool(await CLAIM.run(client, [key, keys.inbox(person.decode()), keys.stats], [now]))
+async def holder(client: Any, keys: ShardKeys, delivery_id: str) -> str | None:
+    """The person a delivery is for; None where there is no such delivery."""
+    person = await client.hget(keys.delivery(delivery_id), "person")
+    return None if person is None else person.decode()
 
 
-async def release(client: Any, keys: ShardKeys, delivery_id: str) -> bool | None:
-    """True when a claimed delivery went back into its inbox; None where there is no such delivery."""
-    key = keys.delivery(delivery_id)
-    person = await client.hget(key, "person")
-    if person is None:
-        return None
-    return bool(await RELEASE.run(client, [key, keys.inbox(person.decode()), keys.stats], [keys.live]))
+async def claim(client: Any, keys: ShardKeys, delivery_id: str, person: str, now: int) -> bool:
+    """True for exactly one caller while the person's delivery waits."""
+    return bool(await CLAIM.run(client, [keys.delivery(delivery_id), keys.inbox(person), keys.stats], [now]))
+
+
+async def release(client: Any, keys: ShardKeys, delivery_id: str, person: str) -> bool:
+    """True when the person's claimed delivery went back into their inbox."""
+    return bool(await RELEASE.run(client, [keys.delivery(delivery_id), keys.inbox(person), keys.stats], [keys.live]))

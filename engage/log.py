@@ -41,6 +41,7 @@ class Logged(msgspec.Struct):
     k: str | None = None
     s: int | None = None
     c: dict[str, Any] | None = None
+    v: str | None = None
 
     @property
     def message_id(self) -> str:
@@ -124,6 +125,7 @@ def to_event(record: Logged) -> Event:
         context={**record.c, **context} if record.c else context,
         group_id=_text(call.groupId),
         previous_id=_text(call.previousId),
+        vouched=record.v,
     )
 
 

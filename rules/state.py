@@ -95,6 +95,8 @@ class State(msgspec.Struct, array_like=True):
     members: dict[str, bool] = {}  # watched segment → whether the person is in it
     look_at: int = 0  # when time alone may move a watched segment; 0: never
     next_due: int = -1  # not earlier does time alone change anything; 0: never; -1: not known
+    signed: list[str] = []  # the traits that a signed token has said: no unsigned word changes them
+    signed_group: list[str] | None = None  # likewise of the group, which is then signed itself; None: it is not
 
 
 _encode = msgspec.msgpack.Encoder().encode
