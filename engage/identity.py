@@ -83,7 +83,13 @@ class Identity:
         return None
 
     def _verify(
-        self, verifier: Verifier, record: LogRecord, event: WireEvent, given_hash: Any, given_token: Any, request: Request
+        self,
+        verifier: Verifier,
+        record: LogRecord,
+        event: WireEvent,
+        given_hash: Any,
+        given_token: Any,
+        request: Request,
     ) -> EngageError | None:
         if record.p.startswith("u:"):
             user = record.p[2:]
@@ -122,7 +128,11 @@ class Identity:
         if not self.guards_all or not person.startswith("u:"):
             return
         if user != person[2:]:
-            raise Forbidden("the userId that the delivery is for, with its proof", "none" if user is None else "another", field="userId")
+            raise Forbidden(
+                "the userId that the delivery is for, with its proof",
+                "none" if user is None else "another",
+                field="userId",
+            )
         self.reader(user, given_hash, given_token)
 
 
@@ -138,7 +148,9 @@ def _unproven_alias(record: LogRecord, event: WireEvent) -> EngageError | None:
         if previous == identifier(event.anonymousId, "anonymousId"):
             return None
         hint = "send it from your server, with the secret key"
-        return Forbidden("the event's own anonymousId: another id is not proven", "another", field="$.previousId", hint=hint)
+        return Forbidden(
+            "the event's own anonymousId: another id is not proven", "another", field="$.previousId", hint=hint
+        )
     # Nobody's userId stands here: whatever it names is not linked.
     record.e = Raw(without(record.e, ("previousId",)))
     return None

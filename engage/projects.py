@@ -45,6 +45,24 @@ def load_projects(settings: Settings) -> list[Project]:
         engine.dispose()
 
 
+def kept_projects(settings: Settings) -> list[Project]:
+    """The projects as they are; makes none."""
+    engine = open_database(settings)
+    try:
+        with engine.connect() as connection:
+            found = _read(connection)
+        return [_with_settings(_named(project, settings), settings) for project in found]
+    finally:
+        engine.dispose()
+
+
+def _named(project: Project, settings: Settings) -> Project:
+    """With the identity secret that the settings name, kept or not yet."""
+    if project.id != FIRST or not settings.identity_secret:
+        return project
+    return msgspec.structs.replace(project, identity_secret=settings.identity_secret)
+
+
 def ensure_first(engine: Engine, settings: Settings) -> None:
     """Keys that the settings name go before kept ones; write and secret key are made once when nobody names them.
 

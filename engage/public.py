@@ -138,9 +138,11 @@ class Public:
         project: Project = self._access.public(request, body.writeKey)
         delivery_id = request.path_params["delivery_id"]
         shard = shard_of_delivery(delivery_id, self._shards)
-        keys = None if shard is None else self._hub.shard(project.id, shard)
-        person = keys and await inbox.holder(self._client, keys, delivery_id)
-        if keys is None or person is None:
+        if shard is None:
+            raise NotFound("the id of a delivery", delivery_id, field="delivery_id")
+        keys = self._hub.shard(project.id, shard)
+        person = await inbox.holder(self._client, keys, delivery_id)
+        if person is None:
             raise NotFound("the id of a delivery", delivery_id, field="delivery_id")
         query = request.query_params
         user = identifier(body.userId, "userId") or query.get("userId")

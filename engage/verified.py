@@ -99,7 +99,8 @@ def _questions(project: str, now_ms: int) -> Iterator[list[str]]:
 def _answer(counts: Sequence[int], now_ms: int) -> Users:
     by_day = counts[5:]
     days = [Day(day_of(now_ms, back), *by_day[back * 3 : back * 3 + 3]) for back in range(DAYS)]
-    return Users(*counts[:5], days)
+    users, valid, invalid, none, unverified = counts[:5]
+    return Users(users, valid, invalid, none, unverified, days)
 
 
 async def read_users(client: Any, project: str, now_ms: int) -> Users:
