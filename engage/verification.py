@@ -126,6 +126,11 @@ def signed_events(user: str, token: str, claims: Claims) -> tuple[bytes, ...]:
     return tuple(events)
 
 
+def _is_token(given: str) -> bool:
+    """Whether a userHash is really a token: a page may give either there, so that a client that knows userHash alone can bring one."""
+    return given.count(".") == 2
+
+
 class Verifier:
     """Proves userIds of one project. What was proven once is remembered, within bounds, for as long as it is valid."""
 
@@ -144,6 +149,8 @@ class Verifier:
     def refusal(self, user: str, given_hash: Any, given_token: Any) -> Forbidden:
         """Why there was no proof, as an error that names the field."""
         hint = f"your backend makes it for {user!r}; `engage identity check` says what is wrong with one"
+        if given_token is None and isinstance(given_hash, str) and _is_token(given_hash):
+            given_token = given_hash
         if isinstance(given_token, str) and given_token:
             try:
                 self._claims(user, given_token)
@@ -179,6 +186,8 @@ class Verifier:
         return found
 
     def _hash(self, user: str, given: str) -> Proof | None:
+        if _is_token(given):
+            return self._token(user, given)
         proven = False
         for secret in self.secrets:
             proven |= hmac.compare_digest(user_hash(secret, user).encode(), given.lower().encode())
