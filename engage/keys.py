@@ -121,6 +121,16 @@ def erasing(project: str) -> str:
     return f"{{{project}}}:erasing"
 
 
+def refused(project: str) -> str:
+    """Stream, fields `d`, `reason`: the newest 1,000 events refused for want of proof. Written by engage (ingest)."""
+    return f"{{{project}}}:refused"
+
+
+def identity_day(project: str, day: str, proof: str) -> str:
+    """HyperLogLog, 8 days: the users who came on a day (UTC) with this kind of proof. Written by engage (ingest, stream)."""
+    return f"{{{project}}}:identity:{day}:{proof}"
+
+
 def deciders(project: str) -> str:
     """Sorted set: decider process → last heartbeat, ms. Deciders share the shards by it."""
     return f"{{{project}}}:deciders"

@@ -46,6 +46,7 @@ class Logged(msgspec.Struct, omit_defaults=True):
     k: str | None = None
     s: int | None = None
     c: dict[str, Any] | None = None
+    v: str | None = None
     w: list[str] = []  # who handed it on: see rules.merge
 
     @property
@@ -131,6 +132,7 @@ def to_event(record: Logged) -> Event:
         group_id=_text(call.groupId),
         previous_id=_text(call.previousId),
         via=tuple(record.w),
+        vouched=record.v,
     )
 
 

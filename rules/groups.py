@@ -6,7 +6,7 @@ each new whole a number; every shard keeps the newest it has heard of.
 
 from typing import Any, Final
 
-from rules.event import Event
+from rules.event import SERVER, SIGNED, Event
 from rules.state import State, merge_traits
 
 PREFIX: Final = "g:"
@@ -24,10 +24,19 @@ def change(group: State, traits: dict[str, Any]) -> bool:
     return True
 
 
-def join(group: State, event: Event) -> None:
-    """A member's `group` call counts here at once; the member gets all that is known of the group."""
-    _merge(group, event.traits)
-    event.traits = group.traits
+def join(state: State, group: State, event: Event) -> dict[str, Any] | None:
+    """A member's `group` call counts here at once, and the member gets all that is known of the group. Returns what the call may say of
+    it; None where it says nothing: a group that a token has named is left, and its signed traits are changed, by a signed or a server's word alone."""
+    traits = event.traits
+    if state.signed_group is not None and event.vouched not in (SIGNED, SERVER):
+        if event.group_id != state.group_id:
+            return None
+        traits = {name: value for name, value in traits.items() if name not in state.signed_group}
+    if event.group_id != state.group_id:
+        state.group_id, state.signed_group = event.group_id, None
+    _merge(group, traits)
+    state.group_traits = group.traits
+    return traits
 
 
 def _merge(group: State, traits: dict[str, Any]) -> None:

@@ -14,8 +14,17 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from rules.event import Event
-from rules.limits import MAX_LINKS, MAX_STEPS, MAX_STRAYS, MAX_TIMESTAMPS, MAX_WAITING, SEQUENCE_EVENTS, SESSION_GAP
+from rules.event import SERVER, Event
+from rules.limits import (
+    MAX_LINKS,
+    MAX_STEPS,
+    MAX_STRAYS,
+    MAX_TIMESTAMPS,
+    MAX_TRAITS,
+    MAX_WAITING,
+    SEQUENCE_EVENTS,
+    SESSION_GAP,
+)
 from rules.rulebook import Rulebook
 from rules.state import Exposure, Session, State, Waiting, decode_state, encode_state, merge_traits, new_state
 from rules.tracks import Track, advance, happened_between
@@ -56,7 +65,10 @@ def links_of(state: State, event: Event) -> list[Link]:
     if event.type == "identify" and event.user_id is not None and event.anonymous_id is not None:
         others, by = [f"a:{event.anonymous_id}"], "identify"
     elif event.type == "alias" and event.previous_id is not None:
-        others, by = [f"u:{event.previous_id}", f"a:{event.previous_id}"], "alias"
+        others, by = [f"a:{event.previous_id}"], "alias"
+        # Who proves to be one user has not proven to have been another: a server may say so, or anybody where nothing is proven.
+        if event.vouched in (None, SERVER):
+            others.append(f"u:{event.previous_id}")
     else:
         return []
     found = []
@@ -106,6 +118,7 @@ def absorb(state: State, other: State, rulebook: Rulebook) -> Left:
     if other.last_seen:
         state.first_seen = min(state.first_seen, other.first_seen) if known else other.first_seen
         state.last_seen = max(state.last_seen, other.last_seen)
+    state.signed = [*dict.fromkeys([*state.signed, *other.signed])][:MAX_TRAITS]
     state.strays = [*other.strays, *state.strays][-MAX_STRAYS:]
     state.user_id = state.user_id or other.user_id
     state.anonymous_id = state.anonymous_id or other.anonymous_id
@@ -113,7 +126,7 @@ def absorb(state: State, other: State, rulebook: Rulebook) -> Left:
     state.traits, dropped = merge_traits(state.traits, missing)
     state.traits_dropped += dropped + other.traits_dropped
     if state.group_id is None:
-        state.group_id, state.group_traits = other.group_id, other.group_traits
+        state.group_id, state.group_traits, state.signed_group = other.group_id, other.group_traits, other.signed_group
     state.locale = state.locale or other.locale
     state.timezone = state.timezone or other.timezone
     state.session = _session(state.session, other.session)

@@ -47,9 +47,7 @@ class Replay:
             event = msgspec.structs.replace(event, properties=event.properties | {"state": given})
         self._see(state)
         if event.type == "group" and event.group_id is not None and state.merged_into is None:
-            group = self._group(PREFIX + event.group_id)
-            event = msgspec.structs.replace(event)
-            join(group, event)
+            join(state, self._group(PREFIX + event.group_id), event)
         yield self._done(decide(state, event, event.timestamp, self.rulebook))
 
     def _group(self, name: str) -> State:

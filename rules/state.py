@@ -108,6 +108,8 @@ class State(msgspec.Struct, array_like=True):
     asked: list[str] = []  # whom this person was said to be, and by which call
     given: int = 0  # how often the state was handed over
     strays: list[Stray] = []
+    signed: list[str] = []  # the traits that a signed token has said: no unsigned word changes them
+    signed_group: list[str] | None = None  # likewise of the group, which is then signed itself; None: it is not
 
 
 _encode = msgspec.msgpack.Encoder().encode

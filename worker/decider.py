@@ -270,10 +270,10 @@ class ShardDecider:
         if state.group_id is not None:
             see(state, self._states.get(PREFIX + state.group_id))
         if event.type == "group" and event.group_id is not None and state.merged_into is None:
-            transaction.tell(group_changed(event.group_id, event.traits, event.message_id, now_ms()))
             group = self._states[PREFIX + event.group_id]
-            join(group, event)
-            changed[group.person] = Outcome(group, [], [], None, [])
+            if (said := join(state, group, event)) is not None:
+                transaction.tell(group_changed(event.group_id, said, event.message_id, now_ms()))
+                changed[group.person] = Outcome(group, [], [], None, [])
         address = state.merged_into
         outcome = decide(state, event, event.timestamp, rulebook)
         if outcome.forgotten:
