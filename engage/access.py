@@ -2,13 +2,14 @@
 
 import base64
 import binascii
-import hashlib
 import hmac
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 
 from starlette.requests import Request
 
 from engage.errors import Forbidden, InvalidRequest, Unauthorized
+from engage.identity import Identity
 from engage.origins import allows
 from engage.projects import Project
 
@@ -26,11 +27,6 @@ def basic_user(authorization: bytes) -> str | None:
         return None
 
 
-def user_hash(identity_secret: str, user_id: str) -> str:
-    """HMAC-SHA256 of the user id with the identity secret, hex: what a customer's backend gives to its page."""
-    return hmac.new(identity_secret.encode(), user_id.encode(), hashlib.sha256).hexdigest()
-
-
 def check_origin(project: Project, origin: bytes | None) -> None:
     """Raises Forbidden for a page of an origin that the project does not allow."""
     if origin is not None and project.allowed_origins and not allows(project.allowed_origins, origin.decode("latin-1")):
@@ -40,8 +36,9 @@ def check_origin(project: Project, origin: bytes | None) -> None:
 class Access:
     """Finds the project of a request. Raises Unauthorized or Forbidden, naming what was expected."""
 
-    def __init__(self, projects: Iterable[Project]) -> None:
+    def __init__(self, projects: Iterable[Project], identities: Mapping[str, Identity]) -> None:
         self.projects = tuple(projects)
+        self.identities = identities
         self.by_write_key = {project.write_key: project for project in self.projects}
 
     def public(self, request: Request, in_body: str | None = None) -> Project:
@@ -78,14 +75,15 @@ class Access:
                 return project
         raise Unauthorized("the project's secret key as Basic auth user name or Bearer token")
 
-    def persons(self, request: Request, project: Project) -> tuple[str, ...]:
-        """The persons named by `userId` (with `userHash`, once the identity secret is set) and `anonymousId`."""
+    def persons(self, request: Request, project: Project) -> tuple[tuple[str, ...], float]:
+        """The persons named by `userId`, with `userHash` or `userToken` where these are asked for, and `anonymousId`; and until
+        when the proof lets them be read (seconds since the epoch)."""
         query = request.query_params
         user, anonymous = query.get("userId"), query.get("anonymousId")
         if not user and not anonymous:
             raise InvalidRequest("a userId or an anonymousId", "neither", field="userId")
-        if user and project.identity_secret:
-            proof = query.get("userHash", "")
-            if not hmac.compare_digest(proof.encode(), user_hash(project.identity_secret, user).encode()):
-                raise Forbidden("the HMAC-SHA256 of the userId with the identity secret, hex", proof, field="userHash")
-        return tuple(prefix + value for prefix, value in (("u:", user), ("a:", anonymous)) if value)
+        until = math.inf
+        if user:
+            identity = self.identities[project.id]
+            until = identity.reader(user, query.get("userHash"), query.get("userToken"))
+        return tuple(prefix + value for prefix, value in (("u:", user), ("a:", anonymous)) if value), until

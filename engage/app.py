@@ -5,6 +5,7 @@ import contextlib
 import sys
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any, Final
 
 import redis.exceptions
@@ -17,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from engage import refused
 from engage.access import Access
 from engage.api import Api
 from engage.articles import Articles
@@ -24,6 +26,8 @@ from engage.backtest_api import BacktestApi
 from engage.commit import GroupCommit
 from engage.errors import ConfigurationError, EngageError, InvalidRequest, NotFound
 from engage.guard import ADDRESS, Guard
+from engage.identity import Identity
+from engage.identity_api import IdentityApi
 from engage.ingest import ROUTES, Ingest
 from engage.limits import Limits
 from engage.logs import get_logger
@@ -38,8 +42,11 @@ from engage.settings import Settings
 from engage.shards import fixed_shards
 from engage.store import STORE_ERRORS, Appender, connect_async, connect_subscriber
 from engage.stream import Hub
+from engage.times import now_ms
+from engage.verified import read_users
 
 READY_SECONDS: Final = 1.0
+FIGURE_SECONDS: Final = 2.0  # the figure of verified users is written so often
 log = get_logger("engage.app")
 
 
@@ -71,12 +78,23 @@ class Service:
         self._metrics = Metrics()
         self._appender = Appender(settings.redis_url)
         commit = GroupCommit(self._appender.append, self._metrics.observe_commit)
-        access = Access(projects)
+        self._identities = {project.id: Identity(project) for project in projects}
+        access = Access(projects, self._identities)
         self.hub = Hub(self._subscriber, self._client, [p.id for p in projects], settings.shards)
         self._metrics.streams.set_function(lambda: self.hub.count)
         self.hub.bound(settings.max_streams, settings.streams_per_user)
         limits = Limits(settings.rate_per_key, settings.rate_per_ip, settings.rate_per_user, [p.id for p in projects])
-        self.ingest = Ingest(commit, projects, settings.shards, self._metrics.count, limits, settings.store_ip)
+        put_aside = partial(refused.put_aside, self._client)
+        self.ingest = Ingest(
+            commit,
+            projects,
+            self._identities,
+            settings.shards,
+            self._metrics.count,
+            put_aside,
+            limits,
+            settings.store_ip,
+        )
         public = Public(access, self.hub, self._client, settings.shards, Articles(self._client), SdkFiles())
         api = Api(access, self.hub, self._client, settings)
         self._rulebooks = RulebookApi(access, settings)
@@ -87,6 +105,7 @@ class Service:
                 *public.routes(),
                 *self._rulebooks.routes(),
                 *BacktestApi(access, self._client, settings).routes(),
+                *IdentityApi(access, self._client).routes(),
                 *api.routes(),
                 Route("/healthz", self._healthz),
                 Route("/readyz", self._readyz),
@@ -106,12 +125,14 @@ class Service:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(self._check_shards()), asyncio.create_task(self._rulebooks.follow())]
+        ever = (self._check_shards(), self._rulebooks.follow(), self._write_figures())
+        tasks = [asyncio.create_task(task) for task in ever]
         self.hub.start()
         yield
         for task in tasks:
             task.cancel()
         await self.hub.close()
+        await self._write_figure()
         for client in (self._client, self._subscriber, self._appender):
             await client.aclose()
         self._rulebooks.close()
@@ -129,6 +150,18 @@ class Service:
                 log.critical(error.message, hint=error.hint)
                 sys.exit(1)
 
+    async def _write_figures(self) -> None:
+        while True:
+            await asyncio.sleep(FIGURE_SECONDS)
+            await self._write_figure()
+
+    async def _write_figure(self) -> None:
+        try:
+            for identity in self._identities.values():
+                await identity.figure.write(self._client, now_ms())
+        except STORE_ERRORS:
+            pass  # the next time
+
     async def _healthz(self, request: Request) -> Response:
         return json_response({"status": "ok"})
 
@@ -142,6 +175,12 @@ class Service:
 
     async def _metrics_page(self, request: Request) -> Response:
         shards = [self.hub.shard(p.id, number) for p in self._projects for number in range(self._settings.shards)]
+        try:
+            for project in self._projects:
+                users = await read_users(self._client, project.id, now_ms())
+                self._metrics.observe_identity(project.id, users)
+        except STORE_ERRORS:
+            pass  # `engage_store_up` says it
         return Response(await self._metrics.exposition(self._client, shards), media_type=CONTENT_TYPE)
 
 

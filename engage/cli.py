@@ -1,4 +1,4 @@
-"""The command line: `engage up | serve | decide | work | rules … | keys | doctor`."""
+"""The command line: `engage up | serve | decide | work | rules … | identity … | keys | doctor`."""
 
 import os
 import sys
@@ -14,6 +14,7 @@ from engage.checking import check_against, check_paths, observe
 from engage.console import check_format, print_json
 from engage.errors import ConfigurationError, EngageError
 from engage.evaluating import evaluate_arguments, evaluate_stream
+from engage.identity_cli import identity
 from engage.logs import configure_logging
 from engage.projects import FIRST, load_projects
 from engage.publishing_cli import add_commands
@@ -33,6 +34,7 @@ cli = typer.Typer(
 )
 rules = typer.Typer(name="rules", help="Rules, messages, segments and articles.", no_args_is_help=True)
 cli.add_typer(rules)
+cli.add_typer(identity)
 
 Host = Annotated[str | None, typer.Option("--host", help="Address to listen on (ENGAGE_HOST).")]
 Port = Annotated[int | None, typer.Option("--port", help="Port to listen on (ENGAGE_PORT).")]
@@ -88,6 +90,8 @@ def keys(data: Data = None, json: Annotated[bool, typer.Option("--json", help="A
             or "not set: a userId is not verified; set ENGAGE_IDENTITY_SECRET to require userHash"
         )
         typer.echo(f"identity secret  {secret}")
+        if project.identity_secret_old:
+            typer.echo(f"the one before   {project.identity_secret_old}    valid too (ENGAGE_IDENTITY_SECRET_OLD)")
         typer.echo(
             f"allowed origins  {', '.join(project.allowed_origins) or 'any; set ENGAGE_ALLOWED_ORIGINS to restrict'}"
         )
@@ -97,11 +101,9 @@ def keys(data: Data = None, json: Annotated[bool, typer.Option("--json", help="A
 def doctor_(data: Data = None, port: Port = None, rules: Rules = None) -> None:
     """Say what is missing on this machine, and how to mend it."""
     findings = doctor.examine(_settings(data_dir=data, port=port, rules_dir=rules))
-    for finding in findings:
-        typer.echo(f"{finding.state:<5} {finding.what}: {finding.found}")
-        if finding.mend:
-            typer.echo(f"      → {finding.mend}")
-    raise typer.Exit(1 if any(finding.state == "bad" for finding in findings) else 0)
+    for line in doctor.lines(findings):
+        typer.echo(line)
+    raise typer.Exit(doctor.status(findings))
 
 
 @rules.command("check")

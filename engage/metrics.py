@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from engage.keys import ShardKeys
 from engage.store import STORE_ERRORS
 from engage.times import now_ms
+from engage.verified import KINDS, Users
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -29,6 +30,12 @@ class Metrics:
             registry=self.registry,
         )
         self.streams = Gauge("engage_streams", "Open Server-Sent Event streams", registry=self.registry)
+        self._identity = Gauge(
+            "engage_identity_users",
+            "Users of the last 7 days by whether their userId came with a valid, an invalid or no proof",
+            ["project", "proof"],
+            registry=self.registry,
+        )
         self._outcomes: dict[str, Any] = {}
 
     def count(self, outcome: str, events: int) -> None:
@@ -36,6 +43,10 @@ class Metrics:
         if child is None:
             child = self._outcomes[outcome] = self._ingested.labels(outcome)
         child.inc(events)
+
+    def observe_identity(self, project: str, users: Users) -> None:
+        for proof in KINDS:
+            self._identity.labels(project, proof).set(getattr(users, proof))
 
     def observe_commit(self, events: int, seconds: float) -> None:
         self._commit.observe(seconds)

@@ -1,6 +1,7 @@
 """The public wire beside ingest: the stream, the inbox, claim and release, articles, client settings, the snippet's files."""
 
 import asyncio
+import time
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -22,12 +23,13 @@ from engage.errors import (
     error_response,
 )
 from engage.ingest import Receive, Scope, Send
-from engage.keys import ShardKeys, shard_of_delivery
+from engage.keys import shard_of_delivery
 from engage.projects import Project
 from engage.sdk import SdkFiles
 from engage.store import STORE_ERRORS
 from engage.stream import Client, Hub, parse_cursor
 from engage.times import now_ms
+from engage.wire import Id, identifier
 
 T = TypeVar("T")
 MAX_BODY: Final = 16 * 1024
@@ -40,6 +42,9 @@ _SSE_HEADERS: Final = [
 
 class _ClaimBody(msgspec.Struct):
     writeKey: str | None = None
+    userId: Id = None
+    userHash: Any = None
+    userToken: Any = None
 
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -86,23 +91,20 @@ class Public:
         project = self._access.public(request)
         now = now_ms()
         found = []
-        for person in self._access.persons(request, project):
+        persons, _ = self._access.persons(request, project)
+        for person in persons:
             found += await inbox.read_pending(self._client, self._hub.keys(project.id, person), person, None, now)
         return json_response({"deliveries": [pending.delivery for pending in found]}, headers=_NO_STORE)
 
     async def claim(self, request: Request) -> Response:
-        keys, delivery_id = await self._delivery(request)
-        claimed = await inbox.claim(self._client, keys, delivery_id, now_ms())
-        if claimed is None:
-            raise NotFound("the id of a delivery", delivery_id, field="delivery_id")
-        return json_response({"claimed": claimed})
+        project, delivery_id = await self._delivery(request)
+        return json_response(
+            {"claimed": bool(await inbox.claim(self._client, project, self._shards, delivery_id, now_ms()))}
+        )
 
     async def release(self, request: Request) -> Response:
-        keys, delivery_id = await self._delivery(request)
-        released = await inbox.release(self._client, keys, delivery_id)
-        if released is None:
-            raise NotFound("the id of a delivery", delivery_id, field="delivery_id")
-        return json_response({"released": released})
+        project, delivery_id = await self._delivery(request)
+        return json_response({"released": bool(await inbox.release(self._client, project, self._shards, delivery_id))})
 
     async def article(self, request: Request) -> Response:
         project = self._access.public(request)
@@ -130,28 +132,36 @@ class Public:
     async def sdk(self, request: Request) -> Response:
         return self._files.response(request.path_params["name"], request.headers)
 
-    async def _delivery(self, request: Request) -> tuple[ShardKeys, str]:
-        project: Project = self._access.public(request, await _write_key(request))
+    async def _delivery(self, request: Request) -> tuple[str, str]:
+        """The delivery of the path, of a person whom the body or the query proves where that is asked for."""
+        body = await _claim_body(request)
+        project: Project = self._access.public(request, body.writeKey)
         delivery_id = request.path_params["delivery_id"]
-        shard = shard_of_delivery(delivery_id, self._shards)
-        if shard is None:
+        if shard_of_delivery(delivery_id, self._shards) is None:
             raise NotFound("the id of a delivery", delivery_id, field="delivery_id")
-        return self._hub.shard(project.id, shard), delivery_id
+        held = await inbox.holder(self._client, project.id, self._shards, delivery_id)
+        if held is None:
+            raise NotFound("the id of a delivery", delivery_id, field="delivery_id")
+        query = request.query_params
+        user = identifier(body.userId, "userId") or query.get("userId")
+        given = (body.userHash or query.get("userHash"), body.userToken or query.get("userToken"))
+        self._access.identities[project.id].holder(held.person, user, *given)
+        return project.id, delivery_id
 
 
 _NO_STORE: Final = {"cache-control": "no-store"}
 
 
-async def _write_key(request: Request) -> str | None:
+async def _claim_body(request: Request) -> _ClaimBody:
     body = b""
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BODY:
             raise InvalidRequest(f"a body of at most {MAX_BODY} bytes", "more", field="$")
     if not body:
-        return None
+        return _ClaimBody()
     try:
-        return msgspec.json.decode(body, type=_ClaimBody).writeKey
+        return msgspec.json.decode(body, type=_ClaimBody)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidRequest("a JSON object", str(error), field="$") from None
 
@@ -166,7 +176,7 @@ class Stream:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         project = self._access.public(request)
-        persons = self._access.persons(request, project)
+        persons, until = self._access.persons(request, project)
         last = request.headers.get("last-event-id") or request.query_params.get("lastEventId")
         client = Client(project.id, persons, parse_cursor(last, persons))
         self._hub.open(client)
@@ -175,14 +185,15 @@ class Stream:
             first = await self._hub.next(client)
             await send({"type": "http.response.start", "status": 200, "headers": _SSE_HEADERS})
             await send(_body(b"retry: 1000\n: connected\n\n" + _events(first or [])))
-            await self._follow(client, receive, send)
+            await self._follow(client, until, receive, send)
         finally:
             self._hub.end(client)
 
-    async def _follow(self, client: Client, receive: Receive, send: Send) -> None:
+    async def _follow(self, client: Client, until: float, receive: Receive, send: Send) -> None:
+        """Until the client is gone, or its proof has ended: it then comes back with another."""
         gone = asyncio.ensure_future(_disconnected(receive, client))
         try:
-            while (found := await self._hub.next(client)) is not None:
+            while (found := await self._hub.next(client)) is not None and time.time() < until:
                 await send(_body(_events(found) if found else b": \n\n"))
         except STORE_ERRORS:
             pass  # the stream ends; the client comes back with its cursor

@@ -38,6 +38,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     write_key: str | None
     secret_key: str | None
     identity_secret: str | None
+    identity_secret_old: str | None
+    identity_enforce: str
     allowed_origins: tuple[str, ...]
     rules_dir: Path | None
     shards: int
@@ -173,7 +175,9 @@ TABLE: Final = (
     ),
     Setting("write_key", "ENGAGE_WRITE_KEY", "1 to 200 ASCII characters without : or space", _key, None, "the first project's write key; not set: made once and kept", is_secret=True),
     Setting("secret_key", "ENGAGE_SECRET_KEY", "1 to 200 ASCII characters without : or space", _key, None, "the first project's secret key; not set: made once and kept", is_secret=True),
-    Setting("identity_secret", "ENGAGE_IDENTITY_SECRET", "a text", str, None, "turns identity verification on: a userId then needs its userHash", is_secret=True),
+    Setting("identity_secret", "ENGAGE_IDENTITY_SECRET", "a text", str, None, "turns identity verification on: a page proves its userId with a userHash or a userToken", is_secret=True),
+    Setting("identity_secret_old", "ENGAGE_IDENTITY_SECRET_OLD", "a text", str, None, "the identity secret before, valid too while both are set; not kept", is_secret=True),
+    Setting("identity_enforce", "ENGAGE_IDENTITY_ENFORCE", "off, inbox or all", _one_of("off", "inbox", "all"), "inbox", "what an unproven userId is refused once there is an identity secret: nothing, reading its messages, or everything"),
     Setting("allowed_origins", "ENGAGE_ALLOWED_ORIGINS", "origins such as https://app.example.com or https://*.example.com, separated by commas", _origins, "", "pages that may call the public wire; empty: any"),
     Setting("rules_dir", "ENGAGE_RULES_DIR", "a folder", _folder, None, "holds rules/, messages/, segments/, articles/, project/; `engage up` watches it"),
     Setting("shards", "ENGAGE_SHARDS", "a number from 1 to 1024", _integer(1, 1_024), "8", "parts of the log; fixed once data exist"),

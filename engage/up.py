@@ -193,6 +193,13 @@ def _local(host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
 
 
+def _identity(project: Project) -> str:
+    if not project.identity_secrets:
+        return "not verified (set ENGAGE_IDENTITY_SECRET)"
+    said = {"off": "counted, not required", "inbox": "required to read messages", "all": "required"}
+    return f"userHash or userToken {said[project.identity_enforce]}"
+
+
 def _greeting(settings: Settings, project: Project) -> str:
     host = _local(settings.host)
     url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
@@ -205,7 +212,7 @@ Engage is ready at {url}
 
   write key    {project.write_key}
   secret key   {project.secret_key}
-  identity     {"userHash required" if project.identity_secret else "not verified (set ENGAGE_IDENTITY_SECRET)"}
+  identity     {_identity(project)}
   rules        {rules}
   data         {settings.data_dir}
 

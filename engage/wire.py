@@ -6,9 +6,10 @@ bytes on this path: nobody here reads them.
 
 import re
 import uuid
+from collections.abc import Collection
 from datetime import UTC, datetime
 from json import JSONDecodeError, dumps, loads
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
@@ -34,9 +35,12 @@ class JsonObject(msgspec.Struct, gc=False):
 
 
 class WireContext(msgspec.Struct, gc=False):
-    """A context: of its fields only the client's address is looked at, since it is not kept (`engage.anonymize`)."""
+    """A call's or a batch's context: JSON as in a JsonObject, the client's address, which is not kept (`engage.anonymize`), and the proof of the
+    userId that clients may carry there."""
 
     ip: Raw = NOTHING
+    userHash: Any = None
+    userToken: Any = None
 
 
 class WireEvent(msgspec.Struct, gc=False):
@@ -56,6 +60,8 @@ class WireEvent(msgspec.Struct, gc=False):
     properties: JsonObject | None = None
     traits: JsonObject | None = None
     context: WireContext | None = None
+    userHash: Any = None
+    userToken: Any = None
 
 
 class WireBatch(msgspec.Struct):
@@ -65,12 +71,15 @@ class WireBatch(msgspec.Struct):
     sentAt: str | int | float | None = None
     writeKey: str | None = None
     context: Raw = NOTHING
+    userHash: Any = None
+    userToken: Any = None
 
 
 class LogRecord(msgspec.Struct, gc=False, omit_defaults=True):
     """One event in the log: the `p`erson, when it was `r`eceived (ms), and the `e`vent, byte for byte as it was sent. Where
     the event does not say them itself: the message `i`d and the `k`ind of call. Of its batch: when that was `s`ent (ms), and
-    the `c`ontext.
+    the `c`ontext. How its userId was `v`erified, where it was: by a `h`ash or a `t`oken, by the secret `k`ey, or it is what the
+    `c`laims of a token say.
 
     The time of the event follows from these (`event_time`): whoever reads the log works it out, not who writes it.
     """
@@ -82,12 +91,15 @@ class LogRecord(msgspec.Struct, gc=False, omit_defaults=True):
     k: str | None = None
     s: int | None = None
     c: Raw | None = None
+    v: str | None = None
 
 
 decode_event = msgspec.json.Decoder(WireEvent).decode
 decode_batch = msgspec.json.Decoder(WireBatch).decode
 decode_context = msgspec.json.Decoder(WireContext | None).decode
-encode_records = msgspec.json.Encoder().encode
+encode_records = encode_record = msgspec.json.Encoder().encode
+_decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+_encode = msgspec.json.Encoder().encode
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 # Escapes one by one, so that an escaped backslash is not taken for the start of the next; group 1: a lone surrogate.
@@ -95,6 +107,9 @@ _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F])|
 _from_iso = datetime.fromisoformat
 _LONE = re.compile("[\ud800-\udfff]")
 _LATEST = 2**53  # ms; what is beyond is no time, and might not fit where times are kept
+PROOFS: Final = ("userHash", "userToken")
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]+")  # a hash or a token, written without any escape
+_COMMA = ord(",")
 _BRACKET = ord("[")  # a number is looked for five times as fast as b"["
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
@@ -171,7 +186,7 @@ def event_time(times: Times, sent_at: int | None, received_at: int) -> int:
     return max(0, min(time, received_at))
 
 
-def _identifier(value: Id, field: str) -> str | None:
+def identifier(value: Id, field: str) -> str | None:
     """An id as text; numbers are written out, the empty string is none."""
     if isinstance(value, str):
         if not value:
@@ -185,16 +200,58 @@ def _identifier(value: Id, field: str) -> str | None:
     return value
 
 
+def without(raw: bytes, fields: Collection[str], context_fields: Collection[str] = ()) -> bytes:
+    """A JSON object without some of its fields, and its context without some of its own; the others as they were written."""
+    kept = _decode_fields(raw)
+    for name in fields:
+        kept.pop(name, None)
+    if context_fields and bytes(context := kept.get("context", NOTHING)).startswith(b"{"):
+        inner = _decode_fields(context)
+        for name in context_fields:
+            inner.pop(name, None)
+        kept["context"] = Raw(_encode(inner))
+    return _encode(kept)
+
+
+def without_proof(raw: bytes, event: WireEvent) -> bytes:
+    """An event without the userHash and userToken that it carries: they open an inbox, so they do not go into the log."""
+    context = event.context
+    at_top = [(name, value) for name in PROOFS if (value := getattr(event, name)) is not None]
+    inside = [(name, value) for name in PROOFS if context is not None and (value := getattr(context, name)) is not None]
+    if len(at_top) + len(inside) == 1:
+        [(name, value)] = at_top or inside
+        if (cut := _cut(raw, name, value)) is not None:
+            return cut
+    return without(raw, [name for name, _ in at_top], [name for name, _ in inside])
+
+
+def _cut(raw: bytes, name: str, value: object) -> bytes | None:
+    """The text without one plain field and its comma, where it can be cut out as it stands; None where it takes more care.
+
+    The value stands there once, and no text inside JSON holds bare quotes: so what is found is the field.
+    """
+    if not isinstance(value, str) or _PLAIN.fullmatch(value) is None or raw.count(value.encode()) != 1:
+        return None
+    field = f'"{name}":"{value}"'.encode()
+    start = raw.find(field)
+    end = start + len(field)
+    if start < 0:
+        return None
+    if raw[end] == _COMMA:
+        return raw[:start] + raw[end + 1 :]
+    return raw[: start - 1] + raw[end:] if raw[start - 1] == _COMMA else None
+
+
 def _check_call(event: WireEvent, kind: str | None) -> None:
     """What each kind of call needs beside a person."""
     if kind == "track":
         if not event.event:
             raise InvalidEvent("the event's name", repr(event.event), field="$.event")
     elif kind == "group":
-        if _identifier(event.groupId, "groupId") is None:
+        if identifier(event.groupId, "groupId") is None:
             raise InvalidEvent("the group's id", repr(event.groupId), field="$.groupId")
     elif kind == "alias":
-        if _identifier(event.previousId, "previousId") is None:
+        if identifier(event.previousId, "previousId") is None:
             raise InvalidEvent("the id the user had before", repr(event.previousId), field="$.previousId")
     elif kind is None or kind not in TYPES:
         raise InvalidEvent("one of " + ", ".join(TYPES), repr(kind), field="$.type")
@@ -210,13 +267,13 @@ def to_record(
     Raises InvalidEvent with the field, what was expected and what came.
     """
     _check_call(event, kind or event.type)
-    if (user := _identifier(event.userId, "userId")) is not None:
+    if (user := identifier(event.userId, "userId")) is not None:
         person = "u:" + user
-    elif (anonymous := _identifier(event.anonymousId, "anonymousId")) is not None:
+    elif (anonymous := identifier(event.anonymousId, "anonymousId")) is not None:
         person = "a:" + anonymous
     else:
         raise InvalidEvent("a userId or an anonymousId", "neither", field="$.userId")
-    message_id = _identifier(event.messageId, "messageId") or str(uuid.uuid4())
+    message_id = identifier(event.messageId, "messageId") or str(uuid.uuid4())
     return LogRecord(
         person,
         received_at,

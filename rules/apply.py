@@ -4,9 +4,9 @@ from typing import Any, Final
 
 from rules.data import Cause, page_data
 from rules.dialect import DataHandle, EvaluationError, handle, is_true
-from rules.event import Event
+from rules.event import SERVER, SIGNED, Event
 from rules.index import Index, VarPath, walk
-from rules.limits import SESSION_GAP
+from rules.limits import MAX_TRAITS, SESSION_GAP
 from rules.rulebook import LiveTracker, Rulebook
 from rules.state import Session, State, merge_traits
 from rules.tracks import Track, day_of, mark_of, note, note_step, note_value
@@ -39,7 +39,7 @@ def apply_event(state: State, event: Event, moment: int, rulebook: Rulebook) -> 
         return
     _seen(state, event, moment)
     if event.type == "identify":
-        _merge_user(state, event.traits)
+        _merge_user(state, event)
     elif event.type == "group":
         _join(state, event)
     _locale(state, event)
@@ -53,7 +53,7 @@ def apply_event(state: State, event: Event, moment: int, rulebook: Rulebook) -> 
         state.timezone = timezone
     _session(state.session, event)
     if event.name in INTERACTIONS:
-        _interaction(state, event, moment)
+        interact(state, event)
     for written in notes_of(event, rulebook.tracking):
         put(state.tracks, written)
 
@@ -64,24 +64,51 @@ def _seen(state: State, event: Event, moment: int) -> None:
         state.first_seen = timestamp
     state.clock = moment
     state.last_seen = max(state.last_seen, timestamp)
-    if event.user_id is not None:
+    if event.user_id is not None and not event.via:
         state.user_id = event.user_id
     if event.anonymous_id is not None:
         state.anonymous_id = event.anonymous_id
 
 
-def _merge_user(state: State, traits: dict[str, Any]) -> None:
+def _merge_user(state: State, event: Event) -> None:
+    traits = event.traits
+    if event.via:  # of a former name: the user's own win
+        traits = {name: value for name, value in traits.items() if name not in state.traits}
+    if event.vouched == SIGNED:
+        state.signed = _also(state.signed, traits)
+    elif state.signed:
+        traits = {name: value for name, value in traits.items() if name in _unsigned(event, state.signed)}
     if traits:
         state.traits, dropped = merge_traits(state.traits, traits)
         state.traits_dropped += dropped
 
 
 def _join(state: State, event: Event) -> None:
+    """A group that a token has named is left by a signed or a server's word alone."""
+    traits = event.traits
     if event.group_id != state.group_id:
-        state.group_id, state.group_traits = event.group_id, {}
-    if event.traits:
-        state.group_traits, dropped = merge_traits(state.group_traits, event.traits)
+        if state.signed_group is not None and event.vouched not in (SIGNED, SERVER):
+            return
+        state.group_id, state.group_traits, state.signed_group = event.group_id, {}, None
+    if event.vouched == SIGNED:
+        state.signed_group = _also(state.signed_group or [], traits)
+    elif state.signed_group:
+        traits = _unsigned(event, state.signed_group)
+    if traits:
+        state.group_traits, dropped = merge_traits(state.group_traits, traits)
         state.traits_dropped += dropped
+
+
+def _also(signed: list[str], traits: dict[str, Any]) -> list[str]:
+    """The names that are signed now; no more than a person may have."""
+    return [*signed, *(name for name in traits if name not in signed)][:MAX_TRAITS]
+
+
+def _unsigned(event: Event, signed: list[str]) -> dict[str, Any]:
+    """The traits that an event may change: a server all, a page those that are not signed."""
+    if event.vouched == SERVER:
+        return event.traits
+    return {name: value for name, value in event.traits.items() if name not in signed}
 
 
 def _locale(state: State, event: Event) -> None:
@@ -110,7 +137,7 @@ def _session(session: Session, event: Event) -> None:
         session.pages += 1
 
 
-def _interaction(state: State, event: Event, moment: int) -> None:
+def interact(state: State, event: Event) -> None:
     """Any interaction with a delivery says that it was shown, also with one that was just withdrawn."""
     wanted = event.properties.get("delivery_id")
     if not isinstance(wanted, str):

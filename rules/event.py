@@ -1,8 +1,12 @@
 """What the engine sees of one call of the Segment Spec."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+# Who vouches for an event, as its record in the log says it.
+SIGNED: Final = "c"  # the customer's backend, by the claims of a signed token
+SERVER: Final = "k"  # the customer's server, by the secret key
 
 
 class Event(msgspec.Struct):
@@ -20,3 +24,5 @@ class Event(msgspec.Struct):
     context: dict[str, Any] = {}
     group_id: str | None = None
     previous_id: str | None = None
+    via: tuple[str, ...] = ()  # who handed it on: people who were merged into another
+    vouched: str | None = None  # how its userId was proven: SIGNED, SERVER, or in another way; None: it was not

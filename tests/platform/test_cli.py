@@ -193,7 +193,16 @@ class TestKeys:
 
     def test_shown_as_json(self, engage):
         [project] = json.loads(engage("keys", "--json").stdout)
-        assert set(project) == {"id", "name", "write_key", "secret_key", "identity_secret", "allowed_origins"}
+        assert set(project) == {
+            "id",
+            "name",
+            "write_key",
+            "secret_key",
+            "identity_secret",
+            "allowed_origins",
+            "identity_secret_old",
+            "identity_enforce",
+        }
         assert json.loads(engage("keys", "--json").stdout) == [project]
 
 

@@ -30,8 +30,7 @@ export function createEvent(type: string, fields: Dict, identity: Identity, loca
     type,
     messageId: uuid(),
     timestamp: new Date().toISOString(),
-    anonymousId: identity.anonymousId(),
-    userId: identity.userId(),
+    ...identity.named(),
     ...fields,
     context: {
       page: currentPage(),

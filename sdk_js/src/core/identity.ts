@@ -7,7 +7,7 @@ export interface Identity {
   /** Takes a user. True when this is another person than before: the browser changed hands. */
   become(userId: string, userHash?: string): boolean;
   reset(): void;
-  /** The person as the query of the stream and the body of a claim name them. */
+  /** The person, with their proof, as events, the query of the stream and the body of a claim name them. */
   named(): Record<string, string>;
 }
 

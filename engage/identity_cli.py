@@ -1,0 +1,44 @@
+"""The command line's `identity` commands."""
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engage.doctor import lines, status
+from engage.errors import ConfigurationError
+from engage.identity_check import check_proof
+from engage.projects import FIRST, load_projects
+from engage.settings import load_settings
+
+identity = typer.Typer(name="identity", help="Identity verification.", no_args_is_help=True)
+
+
+@identity.callback()
+def about() -> None:
+    """Identity verification: the proof that a page may speak for a userId."""
+
+
+@identity.command("check")
+def check(
+    proof: Annotated[str, typer.Argument(help="A userHash or a userToken, as a page has it.")],
+    user: Annotated[str | None, typer.Option("--user", help="The userId it should prove; a hash needs it.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Data folder (ENGAGE_DATA_DIR).")] = None,
+) -> None:
+    """Say what is wrong with a userHash or a userToken, and what it was made of instead. Exit status 1 when it proves nothing.
+
+    The identity secrets are those of this machine's settings and data folder.
+    """
+    os.umask(0o077)
+    projects = load_projects(load_settings(data_dir=None if data is None else str(data)))
+    [project] = [project for project in projects if project.id == FIRST]
+    if not project.identity_secrets:
+        hint = "set it; until then every userId is believed"
+        raise ConfigurationError("an identity secret", "none", field="ENGAGE_IDENTITY_SECRET", hint=hint)
+    others = {"the secret key": project.secret_key, "the write key": project.write_key}
+    findings = check_proof(project.identity_secrets, others, proof, user, time.time())
+    for line in lines(findings):
+        typer.echo(line)
+    raise typer.Exit(status(findings))
