@@ -13,17 +13,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from engage.access import Access
+from engage.erasing import erase
 from engage.errors import InvalidRequest, NotFound
 from engage.explaining import explain_user, moment_of
 from engage.keys import IN_FORCE, rulebook
 from engage.metrics import shard_stats
-from engage.people import deliveries_of, describe, events_of
+from engage.people import deliveries_of, describe, events_of, find
 from engage.public import json_response
 from engage.rulebooks import read_definitions
 from engage.settings import Settings
 from engage.store import connect
 from engage.stream import Hub, is_entry
 from rules import KINDS, Definitions, Explanation, State, decode_state, document_schema, tally_summary
+from rules.groups import PREFIX
 
 MAX_RECORDS: Final = 500
 MAX_WAIT: Final = 25.0
@@ -50,7 +52,9 @@ class Api:
             Route("/api/users/{id:path}/export", self.export, methods=["GET"]),
             Route("/api/users/{id:path}/history", self.history, methods=["GET"]),
             Route("/api/users/{id:path}/explain/{rule}", self.explain, methods=["GET"]),
+            Route("/api/users/{id:path}", self.erase, methods=["DELETE"]),
             Route("/api/users/{id:path}", self.user, methods=["GET"]),  # last: an id may hold a slash
+            Route("/api/groups/{id:path}", self.group, methods=["GET"]),
             Route("/api/stats", self.stats, methods=["GET"]),
         ]
 
@@ -80,14 +84,26 @@ class Api:
         state = await self._state(project, request.path_params["id"])
         return json_response(describe(request.path_params["id"], state))
 
+    async def erase(self, request: Request) -> Response:
+        """Removes a user; see `engage.erasing`."""
+        project = self._access.secret(request).id
+        return json_response(await erase(self._client, project, self._shards, request.path_params["id"]))
+
+    async def group(self, request: Request) -> Response:
+        """A group's traits, as its own shard has them."""
+        project, name = self._access.secret(request).id, request.path_params["id"]
+        blob = await self._client.get(self._hub.keys(project, PREFIX + name).state(PREFIX + name))
+        if blob is None:
+            raise NotFound("the groupId of a group call", name, field="id")
+        return json_response({"id": name, "traits": decode_state(blob).traits})
+
     async def export(self, request: Request) -> Response:
         """All there is of a user: `{"user", "events": […], "deliveries": […]}`."""
         project = self._access.secret(request).id
         name = request.path_params["id"]
         state = await self._state(project, name)
-        keys = self._hub.keys(project, state.person)
-        events = [event async for event in events_of(self._client, keys, state.person)]
-        deliveries = await deliveries_of(self._client, keys, state)
+        events = await events_of(self._client, project, self._shards, state)
+        deliveries = await deliveries_of(self._client, project, self._shards, state)
         return json_response({"user": describe(name, state), "events": events, "deliveries": deliveries})
 
     async def history(self, request: Request) -> Response:
@@ -159,17 +175,14 @@ class Api:
 
     async def _known(self, project: str, name: str) -> str | None:
         """The person a userId or anonymousId names; None before their first event was decided."""
-        for person in _persons(name):
-            if await self._client.exists(self._hub.keys(project, person).state(person)):
-                return person
-        return None
+        state = await find(self._client, project, self._shards, name)
+        return None if state is None else state.person
 
     async def _state(self, project: str, name: str) -> State:
-        person = await self._known(project, name)
-        blob = person and await self._client.get(self._hub.keys(project, person).state(person))
-        if not blob:
+        state = await find(self._client, project, self._shards, name)
+        if state is None:
             raise NotFound("a userId or anonymousId that sent an event", name, field="id")
-        return decode_state(blob)
+        return state
 
     async def _decisions(
         self, project: str, person: str, after: str | None, limit: int

@@ -25,12 +25,15 @@ from engage.articles import Articles
 from engage.backtest_api import BacktestApi
 from engage.commit import GroupCommit
 from engage.errors import ConfigurationError, EngageError, InvalidRequest, NotFound
+from engage.guard import ADDRESS, Guard
 from engage.identity import Identity
 from engage.identity_api import IdentityApi
 from engage.ingest import ROUTES, Ingest
+from engage.limits import Limits
 from engage.logs import get_logger
 from engage.metrics import CONTENT_TYPE, Metrics
 from engage.projects import Project, load_projects
+from engage.proxies import Proxies
 from engage.public import Door, Public, engage_error, json_response
 from engage.rulebook_api import RulebookApi
 from engage.sdk import SdkFiles
@@ -50,15 +53,18 @@ log = get_logger("engage.app")
 class Application(Starlette):
     """Starlette with the tracking API before its middleware and routing: its calls are nearly all there is."""
 
-    def __init__(self, ingest: Ingest, **given: Any) -> None:
+    def __init__(self, ingest: Ingest, proxies: Proxies, **given: Any) -> None:
         super().__init__(**given)
         self._ingest = ingest
+        self._client = proxies.client
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] in ROUTES and scope["method"] == "POST":
-            await self._ingest(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
+        if scope["type"] == "http":
+            scope[ADDRESS] = self._client(scope)
+            if scope["path"] in ROUTES and scope["method"] == "POST":
+                await self._ingest(scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)
 
 
 class Service:
@@ -76,13 +82,25 @@ class Service:
         access = Access(projects, self._identities)
         self.hub = Hub(self._subscriber, self._client, [p.id for p in projects], settings.shards)
         self._metrics.streams.set_function(lambda: self.hub.count)
+        self.hub.bound(settings.max_streams, settings.streams_per_user)
+        limits = Limits(settings.rate_per_key, settings.rate_per_ip, settings.rate_per_user, [p.id for p in projects])
         put_aside = partial(refused.put_aside, self._client)
-        self.ingest = Ingest(commit, projects, self._identities, settings.shards, self._metrics.count, put_aside)
+        self.ingest = Ingest(
+            commit,
+            projects,
+            self._identities,
+            settings.shards,
+            self._metrics.count,
+            put_aside,
+            limits,
+            settings.store_ip,
+        )
         public = Public(access, self.hub, self._client, settings.shards, Articles(self._client), SdkFiles())
         api = Api(access, self.hub, self._client, settings)
         self._rulebooks = RulebookApi(access, settings)
         self.app = Application(
             self.ingest,
+            Proxies(settings.trusted_proxies),
             routes=[
                 *public.routes(),
                 *self._rulebooks.routes(),
@@ -93,7 +111,7 @@ class Service:
                 Route("/readyz", self._readyz),
                 Route("/metrics", self._metrics_page),
             ],
-            middleware=[Middleware(Door)],
+            middleware=[Middleware(Door), Middleware(Guard, limits)],
             exception_handlers={
                 EngageError: engage_error,
                 redis.exceptions.RedisError: engage_error,

@@ -13,7 +13,7 @@ from engage import keys
 from engage.definitions import FOLDERS, load_folder, read_document
 from engage.errors import BrokenDocuments, InvalidRequest, NotFound
 from engage.keys import ShardKeys
-from engage.log import newest, read_log, to_event
+from engage.log import newest, read_logs, to_event
 from engage.times import iso, now_ms
 from rules import Backtest, Definitions, Rule, RuleTest, Segment, cross_check, parse
 from rules.condition import references
@@ -136,16 +136,13 @@ def replay(
         Backtest(plan.definitions, plan.tested, since, lambda found: found.encode() in made, secret) for plan in plans
     ]
     now = now_ms()
-    for number, found in enumerate(logs):
+    for share, record in read_logs(client, [found.log for found in logs]):
         for test in tests:
-            test.begin_shard()
-        for share, record in read_log(client, found.log):
-            for test in tests:
-                test.event(to_event(record), record.r)
-            progress((number + share) / shards)
-        for test in tests:
-            test.finish_shard(now)
-        progress((number + 1) / shards)
+            test.event(to_event(record), record.r)
+        progress(share)
+    for test in tests:
+        test.finish(now)
+    progress(1.0)
     return (iso(max(0, since)), iso(until)), tests
 
 

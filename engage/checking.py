@@ -13,7 +13,7 @@ from engage.errors import InvalidRequest
 from engage.keys import ShardKeys
 from engage.log import read_log, to_event
 from engage.templates import template_problems
-from rules import Message, Observed, Problem, Rule, doubt, parse, parse_article
+from rules import SERVICE, Message, Observed, Problem, Rule, doubt, parse, parse_article
 from rules.source import read_document as read_source
 
 _KIND_OF: Final = {name: kind for kind, name in FOLDERS.items()}
@@ -66,7 +66,8 @@ def observe(client: Any, project: str, shards: int) -> tuple[Observed, str]:
     observed, first, last = Observed(), 0, 0
     for number in range(shards):
         for _, record in read_log(client, ShardKeys(project, number).log):
-            observed.add(to_event(record))
+            if record.kind != SERVICE and not record.w:
+                observed.add(to_event(record))
             first, last = min(first or record.r, record.r), max(last, record.r)
     hours = max(1, ceil((last - first) / 3_600_000))
     return observed, f"{hours}h" if hours < 24 else f"{ceil(hours / 24)}d"

@@ -13,9 +13,11 @@ from typing import Final
 
 from engage.errors import Overloaded, StoreUnavailable
 from engage.keys import shard_of
+from engage.logs import get_logger
 from engage.store import STORE_ERRORS
 from engage.wire import LogRecord, encode_records
 
+log = get_logger("engage.commit")
 Append = Callable[[Sequence[tuple[str, bytes]]], Awaitable[None]]
 MAX_WAITING: Final = 50_000
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
@@ -71,6 +73,11 @@ class GroupCommit:
                     await self._write(waiting)
                 except STORE_ERRORS as error:
                     _answer(callers, StoreUnavailable(f"the store did not confirm ({error})"))
+                except (
+                    Exception
+                ) as error:  # a mistake of ours: those who wait for the next flush must not wait for ever
+                    log.exception("flush failed")
+                    _answer(callers, StoreUnavailable(f"the store did not confirm ({error!r})"))
                 except BaseException:
                     _answer(callers, StoreUnavailable("the service is stopping"))
                     raise

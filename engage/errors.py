@@ -5,7 +5,8 @@
                ├─ Unauthorized ── Forbidden
                ├─ NotFound
                └─ Unavailable ─┬─ StoreUnavailable
-                               └─ Overloaded
+                               ├─ Overloaded ── Full
+                               └─ RateLimited
 
 Every error says what was expected, what came, and where. On the wire all have one shape, built here:
 `{"error": {"code", "message", "field"?, "expected"?, "got"?, "hint"?, "problems"?}}`.
@@ -131,7 +132,7 @@ class Unavailable(EngageError):
     status = 429
     code = "unavailable"
     retry = True
-    retry_after: ClassVar[int] = 1
+    retry_after: int = 1  # seconds
 
     @property
     def message(self) -> str:
@@ -144,6 +145,27 @@ class StoreUnavailable(Unavailable):
 
 class Overloaded(Unavailable):
     code = "overloaded"
+
+
+class Full(Overloaded):
+    """The process holds as many connections or streams as it may: another one may have room."""
+
+    status = 503
+    retry_after = 5
+
+
+class RateLimited(Unavailable):
+    """More than a limit allows; after `retry_after` seconds there is room again."""
+
+    code = "rate_limited"
+
+    def __init__(self, expected: str, retry_after: int, *, field: str | None = None) -> None:
+        self.retry_after = retry_after
+        super().__init__(expected, field=field)
+
+    @property
+    def message(self) -> str:
+        return f"Expected {self.expected}, got more: send the same again after {self.retry_after} s"
 
 
 def error_body(error: EngageError) -> bytes:

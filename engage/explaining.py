@@ -1,6 +1,8 @@
 """`engage rules explain`, and the same for the API: one person's events from the log, replayed with the rule in force."""
 
 from collections.abc import Iterator
+from heapq import merge
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -8,10 +10,11 @@ import msgspec
 from engage import keys
 from engage.errors import InvalidRequest, NotFound
 from engage.keys import ShardKeys, shard_of, shard_of_delivery
-from engage.log import Logged, decode_entry, to_event
+from engage.log import Logged, decode_entry, dedup_key, to_event
 from engage.times import now_ms
 from engage.wire import parse_time
-from rules import LANGUAGES, Definitions, Event, Explanation, Language, Rule, explain
+from rules import LANGUAGES, Definitions, Explanation, Language, Rule, State, decode_state, explain
+from rules.groups import PREFIX
 from rules.problems import nearest
 
 _READ: Final = 200  # log entries at a time
@@ -50,14 +53,20 @@ def explain_user(
         raise InvalidRequest(" or ".join(LANGUAGES), language, field="lang")
     spoken: Language = "ja" if language == "ja" else "en"
     rule = _rule(definitions, rule_id)
-    person = _person(client, project, shards, user)
+    state = _state(client, project, shards, user)
     secret = bytes(client.get(keys.delivery_secret(project)) or b"")
 
     def was_made(delivery_id: str) -> bool:
         shard = shard_of_delivery(delivery_id, shards)
         return shard is not None and bool(client.exists(ShardKeys(project, shard).delivery(delivery_id)))
 
-    log = _log_of(client, ShardKeys(project, shard_of(person, shards)).log, person)
+    names: dict[int, set[str]] = {}
+    for person in (state.person, *state.merged):
+        names.setdefault(shard_of(person, shards), set()).add(person)
+    if state.group_id is not None:
+        names[shard_of(state.person, shards)].add(PREFIX + state.group_id)
+    logs = [_log_of(client, ShardKeys(project, shard).log, some) for shard, some in sorted(names.items())]
+    log = ((to_event(record), record.r) for _, record in merge(*logs, key=itemgetter(0)))
     return explain(rule, definitions, user, log, now_ms(), at, spoken, was_made, secret)
 
 
@@ -69,30 +78,36 @@ def _rule(definitions: Definitions, wanted: str) -> Rule:
     raise NotFound(f"the id of a live rule{nearest(wanted, known)}", wanted, field="rule")
 
 
-def _person(client: Any, project: str, shards: int, user: str) -> str:
-    """The person a userId or anonymousId names."""
+def _state(client: Any, project: str, shards: int, user: str) -> State:
+    """The state of whom a userId or anonymousId names, whoever they turned out to be."""
     for person in (f"u:{user}", f"a:{user}"):
-        if client.exists(ShardKeys(project, shard_of(person, shards)).state(person)):
-            return person
+        followed: set[str] = set()
+        while blob := client.get(ShardKeys(project, shard_of(person, shards)).state(person)):
+            state = decode_state(blob)
+            if state.merged_into is None or state.merged_into in followed:
+                return state
+            person = state.merged_into
+            followed.add(person)
     raise NotFound("a userId or anonymousId that sent an event", user, field="user")
 
 
-def _log_of(client: Any, log: str, person: str) -> Iterator[tuple[Event, int]]:
-    """The person's events in the order of their arrival, each messageId once, with when they were received."""
+def _log_of(client: Any, log: str, names: set[str]) -> Iterator[tuple[tuple[int, int], Logged]]:
+    """The events of some people in the order of their arrival, each messageId once, with their place in the log."""
     start = "-"
-    seen: set[str] = set()
+    seen: set[bytes] = set()
     while entries := client.xrange(log, start, "+", count=_READ):
-        for _, fields in entries:
+        for entry, fields in entries:
+            ms, sequence = map(int, entry.split(b"-"))
             payload = fields[b"e"]
             mine = [
                 raw
                 for raw, owner in zip(_decode_raw(payload), _decode_owners(payload), strict=True)
-                if owner.p == person
+                if owner.p in names
             ]
             for record in decode_entry(b"[" + b",".join(map(bytes, mine)) + b"]"):
-                if isinstance(record, Logged) and record.message_id not in seen:
-                    seen.add(record.message_id)
-                    yield to_event(record), record.r
+                if isinstance(record, Logged) and (key := dedup_key(record)) not in seen:
+                    seen.add(key)
+                    yield (ms, sequence), record
         start = f"({entries[-1][0].decode()}"
 
 

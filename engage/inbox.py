@@ -5,12 +5,12 @@ A delivery is `pending` while its entry lies in the inbox stream: whoever remove
 withdrawal and a trim that meet can have only one winner.
 """
 
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Raw
 
-from engage.keys import ShardKeys
+from engage.keys import ShardKeys, shard_of, shard_of_delivery
 from engage.store import Script
 from rules.limits import DELIVERY_LIFE as RECORD_MS
 from rules.limits import INBOX_CAPACITY as CAPACITY
@@ -31,12 +31,12 @@ class Pending(msgspec.Struct):
     expires_at: int | None
 
 
-# KEYS: outbox, stats, then inbox and delivery of each. ARGV: live channel, now, then of each: outbox entry, delivery id,
+# KEYS: outbox, stats, then inbox, delivery and forward of each. ARGV: live channel, now, then of each: outbox entry, delivery id,
 # person, wire JSON, expires_at or "". Returns how many deliveries were put into inboxes.
 DELIVER = Script(f"""
 local put = 0
-for n = 0, (#KEYS - 2) / 2 - 1 do
-  local inbox, delivery, a = KEYS[3 + n * 2], KEYS[4 + n * 2], 3 + n * 5
+for n = 0, (#KEYS - 2) / 3 - 1 do
+  local inbox, delivery, a = KEYS[3 + n * 3], KEYS[4 + n * 3], 3 + n * 5
   if redis.call('XDEL', KEYS[1], ARGV[a]) == 1 and redis.call('EXISTS', delivery) == 0 then
     local id, person, json, expires = ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], ARGV[a + 4]
     local entry = redis.call('XADD', inbox, '*', 'd', json, 'x', expires)
@@ -46,6 +46,8 @@ for n = 0, (#KEYS - 2) / 2 - 1 do
       'delivered_at', ARGV[2])
     redis.call('PEXPIRE', delivery, {RECORD_MS})
     redis.call('PUBLISH', ARGV[1], '{{"p":' .. cjson.encode(person) .. ',"i":"' .. entry .. '","d":' .. json .. '}}')
+    local to = redis.call('GET', KEYS[5 + n * 3])
+    if to then redis.call('XADD', KEYS[1], '*', 'k', 'move', 'd', cjson.encode({{person, to}})) end
     put = put + 1
   end
 end
@@ -70,10 +72,52 @@ redis.call('HINCRBY', KEYS[2], 'withdrawn', 1)
 return 1
 """)
 
-# KEYS: delivery, inbox, stats. ARGV: now. Returns 1 for the one caller who may show it.
+# KEYS: outbox, inbox, delivery, forward. ARGV: live channel, now, person, wire JSON, expires_at or "". A delivery comes from the inbox of
+# somebody who turned out to be this person; done again, it changes nothing.
+PUT = Script(f"""
+local state = redis.call('HGET', KEYS[3], 'state')
+if state and state ~= 'moved' then return 0 end
+local entry = redis.call('XADD', KEYS[2], '*', 'd', ARGV[4], 'x', ARGV[5])
+redis.call('XTRIM', KEYS[2], 'MAXLEN', {CAPACITY})
+redis.call('PEXPIRE', KEYS[2], {RECORD_MS})
+redis.call('HSET', KEYS[3], 'state', 'pending', 'person', ARGV[3], 'entry', entry, 'd', ARGV[4], 'x', ARGV[5],
+  'delivered_at', ARGV[2])
+redis.call('PEXPIRE', KEYS[3], {RECORD_MS})
+redis.call('PUBLISH', ARGV[1], '{{"p":' .. cjson.encode(ARGV[3]) .. ',"i":"' .. entry .. '","d":' .. ARGV[4] .. '}}')
+local to = redis.call('GET', KEYS[4])
+if to then redis.call('XADD', KEYS[1], '*', 'k', 'move', 'd', cjson.encode({{ARGV[3], to}})) end
+return 1
+""")
+
+# KEYS: outbox, old inbox, delivery, forward, new inbox. ARGV: live channel, person. The same within one shard, in one step.
+PASS = Script(f"""
+local entry = redis.call('HGET', KEYS[3], 'entry')
+if redis.call('HGET', KEYS[3], 'state') ~= 'pending' or redis.call('XDEL', KEYS[2], entry) ~= 1 then return 0 end
+local found = redis.call('HMGET', KEYS[3], 'd', 'x')
+entry = redis.call('XADD', KEYS[5], '*', 'd', found[1], 'x', found[2])
+redis.call('XTRIM', KEYS[5], 'MAXLEN', {CAPACITY})
+redis.call('PEXPIRE', KEYS[5], {RECORD_MS})
+redis.call('HSET', KEYS[3], 'person', ARGV[2], 'entry', entry)
+redis.call('PUBLISH', ARGV[1], '{{"p":' .. cjson.encode(ARGV[2]) .. ',"i":"' .. entry .. '","d":' .. found[1] .. '}}')
+local to = redis.call('GET', KEYS[4])
+if to then redis.call('XADD', KEYS[1], '*', 'k', 'move', 'd', cjson.encode({{ARGV[2], to}})) end
+return 1
+""")
+
+# KEYS: delivery, inbox. ARGV: the person who has it now. Returns 1 when it moved, to be pending in that one's inbox only.
+TAKE = Script("""
+local entry = redis.call('HGET', KEYS[1], 'entry')
+if redis.call('HGET', KEYS[1], 'state') ~= 'pending' or redis.call('XDEL', KEYS[2], entry) ~= 1 then return 0 end
+redis.call('HSET', KEYS[1], 'state', 'moved', 'to', ARGV[1])
+return 1
+""")
+
+# KEYS: delivery, inbox, stats. ARGV: now. Returns 1 for the one caller who may show it; -1 when it moved to another person.
 CLAIM = Script("""
 local entry = redis.call('HGET', KEYS[1], 'entry')
-if not entry or redis.call('HGET', KEYS[1], 'state') ~= 'pending' then return 0 end
+local state = redis.call('HGET', KEYS[1], 'state')
+if state == 'moved' then return -1 end
+if not entry or state ~= 'pending' then return 0 end
 if redis.call('XDEL', KEYS[2], entry) ~= 1 then
   redis.call('HSET', KEYS[1], 'state', 'expired')
   return 0
@@ -88,7 +132,7 @@ redis.call('HINCRBY', KEYS[3], 'claimed', 1)
 return 1
 """)
 
-# KEYS: delivery, inbox, stats. ARGV: live channel. Gives a claimed delivery back; returns 1 if it was claimed and may be
+# KEYS: delivery, inbox, stats, forward, outbox. ARGV: live channel. Gives a claimed delivery back; returns 1 if it was claimed and may be
 # offered again. One that was withdrawn meanwhile stays away.
 RELEASE = Script("""
 if redis.call('HGET', KEYS[1], 'state') ~= 'claimed' then return 0 end
@@ -102,6 +146,8 @@ local entry = redis.call('XADD', KEYS[2], '*', 'd', found[1], 'x', found[2])
 redis.call('HSET', KEYS[1], 'state', 'pending', 'entry', entry)
 redis.call('HINCRBY', KEYS[3], 'released', 1)
 redis.call('PUBLISH', ARGV[1], '{"p":' .. cjson.encode(found[3]) .. ',"i":"' .. entry .. '","d":' .. found[1] .. '}')
+local to = redis.call('GET', KEYS[4])
+if to then redis.call('XADD', KEYS[5], '*', 'k', 'move', 'd', cjson.encode({found[3], to})) end
 return 1
 """)
 
@@ -122,17 +168,68 @@ async def read_pending(client: Any, keys: ShardKeys, person: str, after: str | N
     return pending_from(await client.xrange(keys.inbox(person), start, "+", count=CAPACITY), now)
 
 
-async def holder(client: Any, keys: ShardKeys, delivery_id: str) -> str | None:
-    """The person a delivery is for; None where there is no such delivery."""
-    person = await client.hget(keys.delivery(delivery_id), "person")
-    return None if person is None else person.decode()
+MAX_MOVES: Final = 1_000
 
 
-async def claim(client: Any, keys: ShardKeys, delivery_id: str, person: str, now: int) -> bool:
-    """True for exactly one caller while the person's delivery waits."""
-    return bool(await CLAIM.run(client, [keys.delivery(delivery_id), keys.inbox(person), keys.stats], [now]))
+class Held(NamedTuple):
+    """Where a delivery is: the keys of the shard, the person whose inbox it went to, and its state."""
+
+    keys: ShardKeys
+    person: str
+    state: str
 
 
-async def release(client: Any, keys: ShardKeys, delivery_id: str, person: str) -> bool:
-    """True when the person's claimed delivery went back into their inbox."""
-    return bool(await RELEASE.run(client, [keys.delivery(delivery_id), keys.inbox(person), keys.stats], [keys.live]))
+async def holder(client: Any, project: str, shards: int, delivery_id: str) -> Held | None:
+    """Follows a delivery that moved with its person; None where there is no such delivery."""
+    number = shard_of_delivery(delivery_id, shards)
+    for _ in range(MAX_MOVES):
+        if number is None:
+            break
+        keys = ShardKeys(project, number)
+        found = await client.hmget(keys.delivery(delivery_id), "person", "state", "to")
+        held, number = _next(keys, found, shards)
+        if number is None:
+            return held
+    return None
+
+
+def holder_sync(client: Any, project: str, shards: int, delivery_id: str) -> Held | None:
+    """The same, for RQ jobs."""
+    number = shard_of_delivery(delivery_id, shards)
+    for _ in range(MAX_MOVES):
+        if number is None:
+            break
+        keys = ShardKeys(project, number)
+        held, number = _next(keys, client.hmget(keys.delivery(delivery_id), "person", "state", "to"), shards)
+        if number is None:
+            return held
+    return None
+
+
+def _next(keys: ShardKeys, found: list[bytes | None], shards: int) -> tuple[Held | None, int | None]:
+    person, state, to = (value.decode() if value is not None else None for value in found)
+    if person is None or state is None:
+        return None, None
+    if state == "moved" and to is not None and to != person:
+        return None, shard_of(to, shards)
+    return Held(keys, person, state), None
+
+
+async def claim(client: Any, project: str, shards: int, delivery_id: str, now: int) -> bool | None:
+    """True for exactly one caller while the delivery waits; None where there is no such delivery."""
+    while (held := await holder(client, project, shards, delivery_id)) is not None:
+        keys = held.keys
+        done = await CLAIM.run(client, [keys.delivery(delivery_id), keys.inbox(held.person), keys.stats], [now])
+        if int(done) >= 0:
+            return bool(done)
+    return None
+
+
+async def release(client: Any, project: str, shards: int, delivery_id: str) -> bool | None:
+    """True when a claimed delivery went back into its inbox; None where there is no such delivery."""
+    held = await holder(client, project, shards, delivery_id)
+    if held is None:
+        return None
+    keys, person = held.keys, held.person
+    names = [keys.delivery(delivery_id), keys.inbox(person), keys.stats, keys.forward(person), keys.outbox]
+    return bool(await RELEASE.run(client, names, [keys.live]))

@@ -2,7 +2,6 @@
 over to the group commit; the 200 is sent after the fsync.
 """
 
-import asyncio
 import hmac
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
@@ -13,6 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from engage.access import basic_user, check_origin
+from engage.anonymize import context_without_ip, holds_ip, without_ip
 from engage.commit import GroupCommit
 from engage.cors import cors_headers
 from engage.errors import (
@@ -20,14 +20,15 @@ from engage.errors import (
     Forbidden,
     InvalidEvent,
     PayloadTooLarge,
-    RequestTimeout,
     StoreUnavailable,
     Unauthorized,
     error_body,
     error_response,
 )
+from engage.guard import ADDRESS, HSTS
 from engage.identity import Identity, Request
 from engage.keys import ShardKeys
+from engage.limits import Limits
 from engage.logs import get_logger
 from engage.projects import Project
 from engage.store import STORE_ERRORS
@@ -37,6 +38,7 @@ from engage.wire import (
     MAX_BATCH_EVENTS,
     MAX_DEPTH,
     MAX_EVENT_BYTES,
+    MAX_KEYS,
     PROOFS,
     LogRecord,
     WireBatch,
@@ -48,6 +50,7 @@ from engage.wire import (
     repair,
     to_record,
     too_deep,
+    too_many_keys,
     without,
 )
 
@@ -66,7 +69,6 @@ ROUTES: Final[dict[str, str | None]] = {
     "/v1/m": None,  # analytics.js metrics: acknowledged below, never events
     "/v1/import": None,
 }
-BODY_SECONDS: Final = 30.0
 MAX_CONTEXT_COPIES: Final = 4 * MAX_BATCH_BYTES  # each event of a batch is logged with the batch's context
 MAX_KEPT_HEADER: Final = 512  # bytes of an Authorization header that is remembered
 METRICS_PATH: Final = "/v1/m"
@@ -94,10 +96,14 @@ class Ingest:
         shards: int,
         count: Callable[[str, int], None],
         put_aside: Callable[[str, Sequence[Refused]], Awaitable[None]],
+        limits: Limits,
+        store_ip: bool,
     ) -> None:
         self._commit = commit
         self._count = count
         self._put_aside = put_aside
+        self._limits = limits
+        self._store_ip = store_ip
         self._keys: dict[str, Sender] = {}
         self._servers: list[tuple[bytes, Sender]] = []
         for project in projects:
@@ -111,6 +117,7 @@ class Ingest:
         origin = None
         try:
             length, encoding, authorization, origin = _headers(scope["headers"])
+            self._limits.request(scope[ADDRESS])
             body = await _read(receive, length, encoding)
             status, reply = await self._accept(scope, ROUTES[scope["path"]], body, authorization, origin)
             headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(reply))]
@@ -123,6 +130,8 @@ class Ingest:
             status, headers, reply = error_response(EngageError("no failure of the service", hint="its log says more"))
         if origin is not None:
             headers += cors_headers(origin)
+        if scope["scheme"] == "https":
+            headers.append(HSTS)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": reply})
 
@@ -143,11 +152,14 @@ class Ingest:
     ) -> tuple[int, bytes]:
         event = _decode_one(body)
         sender = self._sender(scope, authorization, event.writeKey, origin)
+        if holds_ip(event.context) and not self._store_ip:
+            body = without_ip(body)
         record = to_record(event, Raw(body), kind, None, received_at, None)
         request = Request(sender.trusted)
         if (refusal := sender.identity.admit(record, event, request)) is not None:
             await self._refuse(sender, [(record, refusal)])
             raise refusal
+        self._limits.events(sender.project.id, scope[ADDRESS], request.records)
         self._commit.add(request.records, sender.logs, len(body))
         await self._commit.flushed()
         request.logged()
@@ -163,12 +175,16 @@ class Ingest:
         sent_at = parse_time(batch.sentAt)
         request = Request(sender.trusted, batch.userHash, batch.userToken)
         context = _common_context(batch, request)
+        if context is not None and holds_ip(decode_context(context)) and not self._store_ip:
+            context = Raw(context_without_ip(bytes(context)))
         refused: list[Refused] = []
         results = [_RESULT_OK] * len(batch.batch)
         bad = 0
         for index, item in enumerate(batch.batch):
             try:
                 event = _decode_one(bytes(item))
+                if holds_ip(event.context) and not self._store_ip:
+                    item = Raw(without_ip(bytes(item)))
                 record = to_record(event, item, None, sent_at, received_at, context)
             except EngageError as error:
                 results[index] = _failure(error, index)
@@ -178,6 +194,7 @@ class Ingest:
                     results[index] = _failure(refusal, index)
                     refused.append((record, refusal))
         if records := request.records:
+            self._limits.events(sender.project.id, scope[ADDRESS], records)
             self._commit.add(records, sender.logs, len(body) + len(memoryview(batch.context)) * len(records))
             await self._commit.flushed()
             request.logged()
@@ -249,16 +266,12 @@ async def _read(receive: Receive, length: int | None, encoding: bytes | None) ->
     body: bytes = message.get("body", b"")
     if message.get("more_body"):
         chunks, size = [body], len(body)
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                while message.get("more_body"):
-                    message = await receive()
-                    chunks.append(message.get("body", b""))
-                    size += len(chunks[-1])
-                    if size > MAX_BATCH_BYTES:
-                        raise PayloadTooLarge(f"a body of at most {MAX_BATCH_BYTES} bytes", "more", field="$")
-        except TimeoutError:
-            raise RequestTimeout(f"a whole body within {BODY_SECONDS:g} s", f"{size} bytes of it", field="$") from None
+        while message.get("more_body"):  # a slow one is ended by engage.protocol
+            message = await receive()
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > MAX_BATCH_BYTES:
+                raise PayloadTooLarge(f"a body of at most {MAX_BATCH_BYTES} bytes", "more", field="$")
         body = b"".join(chunks)
     if message["type"] == "http.disconnect":
         raise InvalidEvent("a whole body", "a connection closed half-way", field="$")
@@ -285,6 +298,8 @@ def _decode_one(body: bytes) -> WireEvent:
         raise PayloadTooLarge(f"an event of at most {MAX_EVENT_BYTES} bytes", str(len(body)), field="$")
     if too_deep(body):
         raise InvalidEvent(f"JSON nested at most {MAX_DEPTH} deep", "deeper", field="$")
+    if too_many_keys(body):
+        raise InvalidEvent(f"at most {MAX_KEYS} keys in an event", "more", field="$")
     try:
         return decode_event(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:

@@ -41,6 +41,7 @@ class ShardKeys:
     | outbox | stream, fields `k`, `d` | until drained | decider adds, delivery removes |
     | inbox | stream per person, fields `i`, `d`, `x` | until claimed, expired, or 100 newer | delivery, claim, release |
     | delivery | hash per delivery | 30 days | delivery, claim, release |
+    | forward | string per person who was merged into another: that one | for ever | delivery |
     | decisions | stream, field `d`, capped | the newest 1,000 entries of ≤ 20 | worker (decider), in the commit |
     | failed | stream, capped | the newest 1,000 | delivery, and the decider in the commit |
     | stats | hash of counters | for ever | decider (in the commit), delivery, claim |
@@ -88,6 +89,9 @@ class ShardKeys:
     def delivery(self, delivery_id: str) -> str:
         return f"{self.prefix}delivery:{delivery_id}"
 
+    def forward(self, person: str) -> str:
+        return f"{self.prefix}forward:{person}"
+
     def seen(self, generation: int) -> str:
         return f"{self.prefix}seen:{generation}"
 
@@ -110,6 +114,11 @@ def shards(project: str) -> str:
 def delivery_secret(project: str) -> str:
     """String: 32 random bytes, made by the first decider; delivery ids are keyed with it."""
     return f"{{{project}}}:delivery-secret"
+
+
+def erasing(project: str) -> str:
+    """String: held by who removes a person, so that one is removed at a time; ten minutes at most."""
+    return f"{{{project}}}:erasing"
 
 
 def refused(project: str) -> str:

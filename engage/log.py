@@ -2,21 +2,26 @@
 
 import json
 import sys
-from collections.abc import Iterator
+import uuid
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
+from heapq import merge
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
 
 from engage.wire import Times, event_time
-from rules import MESSAGE_FAILED, SERVICE, Event
+from rules import FORGOTTEN, LINKED, MERGED, MESSAGE_FAILED, SERVICE, Event, Gift, Link
+from rules.groups import CHANGED, KNOWN, PREFIX
 
 _READ: Final = 200  # entries at a time
 _REMEMBERED: Final = 1_000_000  # messageIds of a log, twice: as the decider does
 Id = str | int | float | None
 
 
-class Call(Times):
+class Call(Times, omit_defaults=True):
     """One call as it was sent, with its values decoded."""
 
     type: str | None = None
@@ -31,7 +36,7 @@ class Call(Times):
     context: dict[str, Any] | None = None
 
 
-class Logged(msgspec.Struct):
+class Logged(msgspec.Struct, omit_defaults=True):
     """A LogRecord with the call decoded."""
 
     p: str
@@ -42,6 +47,7 @@ class Logged(msgspec.Struct):
     s: int | None = None
     c: dict[str, Any] | None = None
     v: str | None = None
+    w: list[str] = []  # who handed it on: see rules.merge
 
     @property
     def message_id(self) -> str:
@@ -125,6 +131,7 @@ def to_event(record: Logged) -> Event:
         context={**record.c, **context} if record.c else context,
         group_id=_text(call.groupId),
         previous_id=_text(call.previousId),
+        via=tuple(record.w),
         vouched=record.v,
     )
 
@@ -141,8 +148,66 @@ def failure(person: str, delivery_id: str, reason: str, now: int) -> bytes:
     return msgspec.json.encode([Logged(person, now, call, i=f"failed:{delivery_id}", k=SERVICE)])
 
 
+def linked(link: Link, message_id: str, now: int) -> Logged:
+    """Tells a person whom they turned out to be, as the call `message_id` of that one says."""
+    call = Call(type=SERVICE, event=LINKED, properties={"into": link.into, "by": link.by})
+    return Logged(link.person, now, call, i=f"linked:{link.into}:{message_id}", k=SERVICE)
+
+
+def merged(gift: Gift, now: int) -> Logged:
+    """Brings a person's state to whom they turned out to be."""
+    properties = {"from": gift.person, "state": b64encode(gift.state).decode()}
+    call = Call(type=SERVICE, event=MERGED, properties=properties)
+    return Logged(gift.into, now, call, i=f"merged:{gift.person}:{gift.number}", k=SERVICE)
+
+
+def group_changed(group: str, traits: dict[str, Any], message_id: str, now: int) -> Logged:
+    """Tells a group what a member's call says of it."""
+    call = Call(type=SERVICE, event=CHANGED, properties={"traits": traits})
+    return Logged(PREFIX + group, now, call, i=f"group:{message_id}", k=SERVICE)
+
+
+def group_known(person: str, traits: dict[str, Any], number: int, now: int) -> Logged:
+    """Tells a shard what a group is like."""
+    call = Call(type=SERVICE, event=KNOWN, properties={"traits": traits, "number": number})
+    return Logged(person, now, call, i=f"known:{number}", k=SERVICE)
+
+
+def forgotten(person: str, now: int) -> Logged:
+    """Asks the decider to forget a person."""
+    return Logged(person, now, Call(type=SERVICE, event=FORGOTTEN), i=f"forgotten:{uuid.uuid4()}", k=SERVICE)
+
+
+def forwarded(record: Logged, to: str) -> Logged:
+    """The same call, for whom its person turned out to be."""
+    return msgspec.structs.replace(record, p=to, w=[*record.w, record.p])
+
+
+def dedup_key(record: Logged) -> bytes:
+    """Ten bytes by which a call of a person counts once; it counts again each time it comes round (see `rules.merge`)."""
+    hops = f"\0{len(record.w)}" if record.w else ""
+    return blake2b(f"{record.p}\0{record.message_id}{hops}".encode(), digest_size=10).digest()
+
+
+def read_logs(client: Any, logs: Sequence[str]) -> Iterator[tuple[float, Logged]]:
+    """The records of several logs in the order in which they were received; see `read_log`."""
+    shares = [0.0] * len(logs)
+
+    def follow(number: int) -> Iterator[tuple[tuple[int, int], int, Logged]]:
+        for share, order, record in _read(client, logs[number]):
+            shares[number] = share
+            yield order, number, record
+
+    for _, _, record in merge(*(follow(number) for number in range(len(logs))), key=itemgetter(0, 1)):
+        yield sum(shares) / len(logs), record
+
+
 def read_log(client: Any, log: str) -> Iterator[tuple[float, Logged]]:
     """The records of a log in order, each messageId of a person once, with the share of the log that lies behind."""
+    return ((share, record) for share, _, record in _read(client, log))
+
+
+def _read(client: Any, log: str) -> Iterator[tuple[float, tuple[int, int], Logged]]:
     end = newest(client, log)
     start = "-"
     first = None
@@ -150,17 +215,18 @@ def read_log(client: Any, log: str) -> Iterator[tuple[float, Logged]]:
     before: set[bytes] = set()
     while entries := client.xrange(log, start, f"{end}-18446744073709551615", count=_READ):
         for entry, fields in entries:
-            at = int(entry.partition(b"-")[0])
+            at, sequence = map(int, entry.split(b"-"))
+            order = at, sequence
             first = at if first is None else first
             share = (at - first) / max(1, end - first)
             for record in decode_entry(fields[b"e"]):
                 if not isinstance(record, Logged):
                     continue
-                hashed = blake2b(f"{record.p}\0{record.message_id}".encode(), digest_size=10).digest()
+                hashed = dedup_key(record)
                 if hashed in seen or hashed in before:
                     continue
                 seen.add(hashed)
-                yield share, record
+                yield share, order, record
         if len(seen) >= _REMEMBERED:
             seen, before = set(), seen
         start = f"({entries[-1][0].decode()}"

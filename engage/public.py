@@ -23,7 +23,7 @@ from engage.errors import (
     error_response,
 )
 from engage.ingest import Receive, Scope, Send
-from engage.keys import ShardKeys, shard_of_delivery
+from engage.keys import shard_of_delivery
 from engage.projects import Project
 from engage.sdk import SdkFiles
 from engage.store import STORE_ERRORS
@@ -97,12 +97,14 @@ class Public:
         return json_response({"deliveries": [pending.delivery for pending in found]}, headers=_NO_STORE)
 
     async def claim(self, request: Request) -> Response:
-        keys, delivery_id, person = await self._delivery(request)
-        return json_response({"claimed": await inbox.claim(self._client, keys, delivery_id, person, now_ms())})
+        project, delivery_id = await self._delivery(request)
+        return json_response(
+            {"claimed": bool(await inbox.claim(self._client, project, self._shards, delivery_id, now_ms()))}
+        )
 
     async def release(self, request: Request) -> Response:
-        keys, delivery_id, person = await self._delivery(request)
-        return json_response({"released": await inbox.release(self._client, keys, delivery_id, person)})
+        project, delivery_id = await self._delivery(request)
+        return json_response({"released": bool(await inbox.release(self._client, project, self._shards, delivery_id))})
 
     async def article(self, request: Request) -> Response:
         project = self._access.public(request)
@@ -116,12 +118,10 @@ class Public:
         if request.path_params["write_key"] not in self._access.by_write_key:
             raise NotFound("a write key", request.path_params["write_key"], field="writeKey")
         key = request.path_params["write_key"]
-        # TLS ends at a proxy: what that says of itself only comes back to who asked.
-        protocol = "https" if request.headers.get("x-forwarded-proto") == "https" else request.url.scheme
         return json_response(
             {
                 "integrations": {
-                    "Segment.io": {"apiKey": key, "apiHost": f"{request.url.netloc}/v1", "protocol": protocol}
+                    "Segment.io": {"apiKey": key, "apiHost": f"{request.url.netloc}/v1", "protocol": request.url.scheme}
                 },
                 "plan": {"track": {"__default": {"enabled": True, "integrations": {}}}},
                 "remotePlugins": [],
@@ -132,23 +132,21 @@ class Public:
     async def sdk(self, request: Request) -> Response:
         return self._files.response(request.path_params["name"], request.headers)
 
-    async def _delivery(self, request: Request) -> tuple[ShardKeys, str, str]:
-        """The delivery of the path and the person it is for, whom the body or the query proves where that is asked for."""
+    async def _delivery(self, request: Request) -> tuple[str, str]:
+        """The delivery of the path, of a person whom the body or the query proves where that is asked for."""
         body = await _claim_body(request)
         project: Project = self._access.public(request, body.writeKey)
         delivery_id = request.path_params["delivery_id"]
-        shard = shard_of_delivery(delivery_id, self._shards)
-        if shard is None:
+        if shard_of_delivery(delivery_id, self._shards) is None:
             raise NotFound("the id of a delivery", delivery_id, field="delivery_id")
-        keys = self._hub.shard(project.id, shard)
-        person = await inbox.holder(self._client, keys, delivery_id)
-        if person is None:
+        held = await inbox.holder(self._client, project.id, self._shards, delivery_id)
+        if held is None:
             raise NotFound("the id of a delivery", delivery_id, field="delivery_id")
         query = request.query_params
         user = identifier(body.userId, "userId") or query.get("userId")
         given = (body.userHash or query.get("userHash"), body.userToken or query.get("userToken"))
-        self._access.identities[project.id].holder(person, user, *given)
-        return keys, delivery_id, person
+        self._access.identities[project.id].holder(held.person, user, *given)
+        return project.id, delivery_id
 
 
 _NO_STORE: Final = {"cache-control": "no-store"}

@@ -39,7 +39,6 @@ class SdkFiles:
             "etag": self._tags[name],
             "vary": "accept-encoding",
             "access-control-allow-origin": "*",
-            "x-content-type-options": "nosniff",
         }
         if self._tags[name] in headers.get("if-none-match", ""):
             return Response(status_code=304, headers=reply)

@@ -13,11 +13,14 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from engage.errors import ConfigurationError
+from engage.limits import Rate, parse_rate
+from engage.proxies import parse_networks
 
 PREFIX: Final = "ENGAGE_"
 MAX_SOCKET_PATH: Final = 100
 _PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9/._+~-]+")
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s,@]+", re.IGNORECASE)
+_BELOW: Final = re.compile(r"\*(\.[a-z0-9_-]+){2,}(:\d+)?")
 _DURATION: Final = re.compile(r"(\d+)(s|m|h|d)")
 _UNIT_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _LONGEST_MS: Final = 3_653 * 86_400_000
@@ -44,6 +47,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     log_level: str
     log_format: str
+    rate_per_key: Rate
+    rate_per_ip: Rate
+    rate_per_user: Rate
+    max_connections: int
+    connections_per_ip: int
+    max_streams: int
+    streams_per_user: int
+    head_timeout_ms: int
+    body_timeout_ms: int
+    keep_alive_ms: int
+    trusted_proxies: tuple[str, ...]
+    store_ip: bool
 
     @property
     def embedded_log(self) -> bool:
@@ -97,11 +112,14 @@ def _url(*schemes: str) -> Callable[[str], str]:
     return parse
 
 
-def _duration_ms(text: str) -> int:
-    found = _DURATION.fullmatch(text)
-    if found is None or not _UNIT_MS["m"] <= (value := int(found[1]) * _UNIT_MS[found[2]]) <= _LONGEST_MS:
-        raise ValueError
-    return value
+def _duration_ms(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        found = _DURATION.fullmatch(text)
+        if found is None or not low <= (value := int(found[1]) * _UNIT_MS[found[2]]) <= high:
+            raise ValueError
+        return value
+
+    return parse
 
 
 def _folder(text: str) -> Path:
@@ -117,6 +135,9 @@ def _origin(text: str) -> str:
     if _ORIGIN.fullmatch(text) is None:
         raise ValueError
     scheme, _, host = text.lower().partition("://")
+    # A star stands for whole labels before a domain of at least two: `*.com` would be nearly anybody.
+    if "*" in host and _BELOW.fullmatch(host) is None:
+        raise ValueError
     return f"{scheme}://{host.removesuffix({'http': ':80', 'https': ':443'}.get(scheme, '/'))}"
 
 
@@ -126,6 +147,8 @@ def _key(text: str) -> str:
     return text
 
 
+_RATE: Final = "events a second and at once, such as 100/5000, or 0 for no limit"
+_SHORT: Final = _duration_ms(1_000, 3_600_000)
 _REDIS: Final = _url("redis", "rediss", "unix", "redis+cluster")
 
 TABLE: Final = (
@@ -149,13 +172,25 @@ TABLE: Final = (
     Setting("identity_secret", "ENGAGE_IDENTITY_SECRET", "a text", str, None, "turns identity verification on: a page proves its userId with a userHash or a userToken", is_secret=True),
     Setting("identity_secret_old", "ENGAGE_IDENTITY_SECRET_OLD", "a text", str, None, "the identity secret before, valid too while both are set; not kept", is_secret=True),
     Setting("identity_enforce", "ENGAGE_IDENTITY_ENFORCE", "off, inbox or all", _one_of("off", "inbox", "all"), "inbox", "what an unproven userId is refused once there is an identity secret: nothing, reading its messages, or everything"),
-    Setting("allowed_origins", "ENGAGE_ALLOWED_ORIGINS", "origins such as https://app.example.com, separated by commas", _origins, "", "pages that may call the public wire; empty: any"),
+    Setting("allowed_origins", "ENGAGE_ALLOWED_ORIGINS", "origins such as https://app.example.com or https://*.example.com, separated by commas", _origins, "", "pages that may call the public wire; empty: any"),
     Setting("rules_dir", "ENGAGE_RULES_DIR", "a folder", _folder, None, "holds rules/, messages/, segments/, articles/, project/; `engage up` watches it"),
     Setting("shards", "ENGAGE_SHARDS", "a number from 1 to 1024", _integer(1, 1_024), "8", "parts of the log; fixed once data exist"),
-    Setting("log_retention_ms", "ENGAGE_LOG_RETENTION", "a duration from a minute to ten years, such as 7d or 12h", _duration_ms, "7d", "how long events stay in the log"),
+    Setting("log_retention_ms", "ENGAGE_LOG_RETENTION", "a duration from a minute to ten years, such as 7d or 12h", _duration_ms(60_000, _LONGEST_MS), "7d", "how long events stay in the log"),
     Setting("url", "ENGAGE_URL", "an http: or https: URL", _url("http", "https"), "http://127.0.0.1:8700", "the running service, for commands that talk to it"),
     Setting("log_level", "ENGAGE_LOG_LEVEL", "debug, info, warning or error", _one_of("debug", "info", "warning", "error"), "info", "the least that is logged"),
     Setting("log_format", "ENGAGE_LOG_FORMAT", "auto, json or text", _one_of("auto", "json", "text"), "auto", "auto: text on a terminal, else JSON lines"),
+    Setting("rate_per_key", "ENGAGE_RATE_PER_KEY", _RATE, parse_rate, "500000/1000000", "events of one write key that a process takes"),
+    Setting("rate_per_ip", "ENGAGE_RATE_PER_IP", _RATE, parse_rate, "5000/50000", "events and requests of one address that a process takes"),
+    Setting("rate_per_user", "ENGAGE_RATE_PER_USER", _RATE, parse_rate, "200/10000", "events of one person that a process takes"),
+    Setting("max_connections", "ENGAGE_MAX_CONNECTIONS", "a number from 10 to 1000000", _integer(10, 1_000_000), "20000", "open connections of a process; fewer where the system allows fewer files"),
+    Setting("connections_per_ip", "ENGAGE_CONNECTIONS_PER_IP", "a number from 0 to 1000000", _integer(0, 1_000_000), "500", "of these from one address; 0: no limit"),
+    Setting("max_streams", "ENGAGE_MAX_STREAMS", "a number from 1 to 1000000", _integer(1, 1_000_000), "15000", "open streams of a process"),
+    Setting("streams_per_user", "ENGAGE_STREAMS_PER_USER", "a number from 0 to 1000000", _integer(0, 1_000_000), "50", "of these of one person; 0: no limit"),
+    Setting("head_timeout_ms", "ENGAGE_HEAD_TIMEOUT", "a duration from 1s to 1h", _SHORT, "10s", "time for a request's line and headers"),
+    Setting("body_timeout_ms", "ENGAGE_BODY_TIMEOUT", "a duration from 1s to 1h", _SHORT, "30s", "time for a request's body"),
+    Setting("keep_alive_ms", "ENGAGE_KEEP_ALIVE", "a duration from 1s to 1h", _SHORT, "65s", "time between two requests of a connection"),
+    Setting("trusted_proxies", "ENGAGE_TRUSTED_PROXIES", "addresses or networks such as 10.0.0.0/8, separated by commas", parse_networks, "127.0.0.1,::1", "proxies whose X-Forwarded-For, Forwarded and X-Forwarded-Proto are believed; `none`: nobody's"),
+    Setting("store_ip", "ENGAGE_STORE_IP", "yes or no", lambda text: _one_of("yes", "no")(text) == "yes", "no", "yes: an event keeps the context.ip that its client sent"),
 )  # fmt: skip
 
 
@@ -190,10 +225,12 @@ def environment_of(settings: Settings, base: Mapping[str, str] = os.environ) -> 
     environment = {name: value for name, value in base.items() if not name.startswith(PREFIX)}
     for setting in TABLE:
         value = getattr(settings, setting.field)
-        if setting.field == "log_retention_ms":
+        if isinstance(value, bool):
+            environment[setting.variable] = "yes" if value else "no"
+        elif setting.field.endswith("_ms"):
             environment[setting.variable] = f"{value // 1_000}s"
         elif isinstance(value, tuple):
-            environment[setting.variable] = ",".join(value)
+            environment[setting.variable] = ",".join(value) or ("none" if setting.default else "")
         elif value is not None:
             environment[setting.variable] = str(value)
     return environment

@@ -6,6 +6,7 @@
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final
 
 import redis
@@ -26,9 +27,24 @@ def connect_async(url: str, timeout: float | None = TIMEOUT) -> Any:
     """An asyncio client (`redis.asyncio.Redis` or its cluster twin: typed Any, for the two share no base); one failed try is reported at once, for the callers know better when to try again."""
     if url.startswith(_CLUSTER):
         return AsyncRedisCluster.from_url("redis://" + url.removeprefix(_CLUSTER), socket_timeout=timeout)
-    return aredis.Redis.from_url(
+    client: Any = aredis.Redis.from_url(
         url, socket_timeout=timeout, socket_connect_timeout=TIMEOUT, retry=AsyncRetry(NoBackoff(), 0)
     )
+    client.connection_pool.connection_class = _telling(client.connection_pool.connection_class)
+    return client
+
+
+@cache
+def _telling(connection: Any) -> Any:
+    """The connection class whose line, when it was closed meanwhile, is a store error: uvloop raises RuntimeError for it."""
+
+    async def send_packed_command(self: Any, command: Any, check_health: bool = True) -> None:
+        try:
+            await connection.send_packed_command(self, command, check_health)
+        except RuntimeError as error:
+            raise redis.exceptions.ConnectionError(f"the line was closed: {error}") from error
+
+    return type(connection.__name__, (connection,), {"send_packed_command": send_packed_command})
 
 
 def connect_subscriber(url: str) -> Any:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 import redis.exceptions
 
+from engage.errors import Full, RateLimited
 from engage.inbox import Notice, read_pending
 from engage.keys import ShardKeys, shard_of
 from engage.logs import get_logger
@@ -22,6 +23,7 @@ from engage.times import now_ms
 HEARTBEAT_SECONDS: Final = 15.0
 PING_SECONDS: Final = 5.0  # of silence, then the store is asked whether it is there
 RESUBSCRIBE_SECONDS: Final = 0.25
+RETRY_SECONDS: Final = 5  # told to a stream that is one too many
 BUFFER: Final = 100  # notices a slow client may have waiting; beyond it the client reads its inbox again
 _decode_notice = msgspec.json.Decoder(Notice).decode
 log = get_logger("engage.stream")
@@ -73,8 +75,13 @@ class Hub:
         self._clients: dict[tuple[str, str], set[Client]] = defaultdict(set)
         self._news: dict[tuple[str, int], asyncio.Event] = defaultdict(asyncio.Event)
         self._tasks: list[asyncio.Task[None]] = []
+        self._most = self._most_of_one = 0  # streams; 0: any number
         self.count = 0
         self.closing = False
+
+    def bound(self, streams: int, of_one_person: int) -> None:
+        """Sets how many streams may be open, in all and of one person; 0: any number."""
+        self._most, self._most_of_one = streams, of_one_person
 
     def start(self) -> None:
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._heartbeat())]
@@ -101,6 +108,13 @@ class Hub:
         return self._keys[project][number]
 
     def open(self, client: Client) -> None:
+        """Adds a stream. Raises Full or RateLimited where it is one too many; the client then polls, or comes back."""
+        if 0 < self._most <= self.count:
+            raise Full(f"at most {self._most} open streams of this process, and all are taken")
+        for person in client.persons:
+            if 0 < self._most_of_one <= len(self._clients.get((client.project, person), ())):
+                field = "userId" if person.startswith("u:") else "anonymousId"
+                raise RateLimited(f"at most {self._most_of_one} open streams of one person", RETRY_SECONDS, field=field)
         self.count += 1
         for person in client.persons:
             self._clients[client.project, person].add(client)

@@ -20,6 +20,7 @@ MAX_EVENT_BYTES: Final = 32 * 1024
 MAX_BATCH_BYTES: Final = 500 * 1024
 MAX_BATCH_EVENTS: Final = 2_500
 MAX_DEPTH: Final = 32
+MAX_KEYS: Final = 1_000  # of all objects of an event
 MAX_ID: Final = 256  # characters
 MAX_NAME: Final = 256
 TYPES: Final = ("track", "identify", "page", "screen", "group", "alias")
@@ -33,8 +34,10 @@ class JsonObject(msgspec.Struct, gc=False):
 
 
 class WireContext(msgspec.Struct, gc=False):
-    """A call's or a batch's context: JSON as in a JsonObject, and the proof of the userId that clients may carry there."""
+    """A call's or a batch's context: JSON as in a JsonObject, the client's address, which is not kept (`engage.anonymize`), and the proof of the
+    userId that clients may carry there."""
 
+    ip: Raw = NOTHING
     userHash: Any = None
     userToken: Any = None
 
@@ -140,6 +143,13 @@ def too_deep(body: bytes) -> bool:
         elif char in b"}]":
             depth -= 1
     return False
+
+
+def too_many_keys(body: bytes) -> bool:
+    """Whether a JSON text has more than MAX_KEYS keys. Only long ones are looked at: a key takes 5 bytes (`"":0,`)."""
+    if len(body) <= 5 * MAX_KEYS or body.count(b":") <= MAX_KEYS:
+        return False
+    return _STRING.sub(b"", body).count(b":") > MAX_KEYS
 
 
 def parse_time(value: str | float | None) -> int | None:

@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=60, help="how long (60, at most 3600)")
     parser.add_argument("--anywhere", action="store_true", help="allow a service that is not on this machine")
     arguments = parser.parse_args()
-    with _target(arguments.anywhere) as (url, write_key):
+    with _target(arguments.anywhere) as (url, keys):
         command = [
             sys.executable,
             "-m",
@@ -38,21 +38,21 @@ def main() -> None:
         ]
         command += ["--host", url, "--users", str(arguments.users), "--spawn-rate", str(max(1, arguments.users // 5))]
         command += ["--run-time", f"{min(arguments.seconds, 3_600)}s", "--stop-timeout", "5", "--only-summary"]
-        done = subprocess.run(command, env={**os.environ, "ENGAGE_WRITE_KEY": write_key}, check=False)
+        done = subprocess.run(command, env={**os.environ, **keys}, check=False)
     sys.exit(done.returncode)
 
 
 @contextlib.contextmanager
-def _target(anywhere: bool) -> Iterator[tuple[str, str]]:
+def _target(anywhere: bool) -> Iterator[tuple[str, dict[str, str]]]:
     write_key = os.environ.get("ENGAGE_WRITE_KEY")
     if write_key:
         url = os.environ.get("ENGAGE_URL", "http://127.0.0.1:8700")
         if urlsplit(url).hostname not in LOOPBACK and not anywhere:
             sys.exit(f"{url} is not this machine. Load only what is yours, and say so: --anywhere")
-        yield url, write_key
+        yield url, {"ENGAGE_WRITE_KEY": write_key}
         return
     with tempfile.TemporaryDirectory() as folder, processes.product(Path(folder), ROOT / "examples") as url:
-        yield url, processes.WRITE_KEY
+        yield url, {"ENGAGE_WRITE_KEY": processes.WRITE_KEY, "ENGAGE_SECRET_KEY": processes.SECRET_KEY}
 
 
 if __name__ == "__main__":

@@ -9,10 +9,12 @@ Change the mix: the weights of the `@task`s. Another product: another class with
 import json
 import os
 import random
+import sys
 import threading
 import time
 import uuid
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -20,7 +22,12 @@ import requests
 from locust import HttpUser, between, events, task
 from locust.env import Environment
 
+sys.path.insert(0, str(Path(__file__).parent.parent))  # `locust -f` alone knows this folder, not the one above
+
+from loadtests.reconcile import mismatches
+
 WRITE_KEY = os.environ.get("ENGAGE_WRITE_KEY", "")
+SECRET_KEY = os.environ.get("ENGAGE_SECRET_KEY", "")  # with it, the matches are reconciled too
 TRIES = 8
 PATHS = ("/dashboard", "/projects", "/pricing", "/settings", "/help")
 tally: Counter[str] = Counter()
@@ -193,3 +200,17 @@ def reconcile(environment: Environment, **_: Any) -> None:
     if tally["SHOWN TWICE"] or in_flight < 0 or in_flight > 10 * max(users, 1) or not acknowledged:
         print("  this does not reconcile")
         environment.process_exit_code = 1
+    if SECRET_KEY:
+        stats = requests.get(f"{environment.host}/api/stats", auth=(SECRET_KEY, ""), timeout=30)
+        stats.raise_for_status()
+        rules = stats.json()["rules"]
+        wrong = list(mismatches(rules))
+        matched = sum(found["matched"] for found in rules.values())
+        print(
+            f"  matches {matched:,} of {len(rules)} rules: "
+            + ("each in one state" if not wrong else "do not reconcile")
+        )
+        for line in wrong:
+            print(f"  {line}")
+        if wrong:
+            environment.process_exit_code = 1

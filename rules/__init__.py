@@ -12,6 +12,7 @@ from rules.evaluate import evaluate, read_pair, read_value
 from rules.event import SERVER, SIGNED, Event
 from rules.explain import LANGUAGES, Explanation, Language, explain
 from rules.ids import delivery_id, delivery_shard_hash, hash16
+from rules.merge import FORGOTTEN, LINKED, MERGED, Gift, Link
 from rules.observed import Observed, doubt
 from rules.outcome import Considered, Delivery, Outcome
 from rules.problems import Problem
@@ -22,8 +23,11 @@ from rules.tally import summary as tally_summary
 from rules.trial import Trial, trial_rulebook, try_case
 
 __all__ = [
+    "FORGOTTEN",
     "KINDS",
     "LANGUAGES",
+    "LINKED",
+    "MERGED",
     "MESSAGE_FAILED",
     "SERVER",
     "SERVICE",
@@ -38,7 +42,9 @@ __all__ = [
     "EvaluationError",
     "Event",
     "Explanation",
+    "Gift",
     "Language",
+    "Link",
     "Message",
     "Observed",
     "Outcome",

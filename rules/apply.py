@@ -53,7 +53,7 @@ def apply_event(state: State, event: Event, moment: int, rulebook: Rulebook) -> 
         state.timezone = timezone
     _session(state.session, event)
     if event.name in INTERACTIONS:
-        _interaction(state, event, moment)
+        interact(state, event)
     for written in notes_of(event, rulebook.tracking):
         put(state.tracks, written)
 
@@ -64,7 +64,7 @@ def _seen(state: State, event: Event, moment: int) -> None:
         state.first_seen = timestamp
     state.clock = moment
     state.last_seen = max(state.last_seen, timestamp)
-    if event.user_id is not None:
+    if event.user_id is not None and not event.via:
         state.user_id = event.user_id
     if event.anonymous_id is not None:
         state.anonymous_id = event.anonymous_id
@@ -72,10 +72,12 @@ def _seen(state: State, event: Event, moment: int) -> None:
 
 def _merge_user(state: State, event: Event) -> None:
     traits = event.traits
+    if event.via:  # of a former name: the user's own win
+        traits = {name: value for name, value in traits.items() if name not in state.traits}
     if event.vouched == SIGNED:
         state.signed = _also(state.signed, traits)
     elif state.signed:
-        traits = _unsigned(event, state.signed)
+        traits = {name: value for name, value in traits.items() if name in _unsigned(event, state.signed)}
     if traits:
         state.traits, dropped = merge_traits(state.traits, traits)
         state.traits_dropped += dropped
@@ -135,7 +137,7 @@ def _session(session: Session, event: Event) -> None:
         session.pages += 1
 
 
-def _interaction(state: State, event: Event, moment: int) -> None:
+def interact(state: State, event: Event) -> None:
     """Any interaction with a delivery says that it was shown, also with one that was just withdrawn."""
     wanted = event.properties.get("delivery_id")
     if not isinstance(wanted, str):

@@ -10,10 +10,12 @@ from typing import Final
 
 import msgspec
 
+from rules.apply import SERVICE
 from rules.documents import Definitions, Rule, names_of
 from rules.duration import parse_duration
 from rules.event import Event
 from rules.limits import SESSION_GAP
+from rules.merge import MERGED
 from rules.outcome import Delivery, Outcome
 from rules.replay import Replay
 from rules.rulebook import compile_rulebook
@@ -82,6 +84,13 @@ class _Told:
             if at < event.timestamp <= at + self.within:
                 self.reached.setdefault(event.person, set()).add(at)
 
+    def merged(self, person: str, into: str) -> None:
+        """Two turned out to be one."""
+        if person in self.times:
+            self.times[into] = sorted([*self.times.get(into, ()), *self.times.pop(person)])
+        if person in self.reached:
+            self.reached.setdefault(into, set()).update(self.reached.pop(person))
+
     def report(self, lost: Counter[str]) -> RuleTest:
         days: dict[str, tuple[set[str], int]] = {}
         for person, times in self.times.items():
@@ -107,7 +116,7 @@ class _Told:
 
 
 class Backtest:
-    """Fed with a log, shard by shard; see `RuleTest` for what comes out. Raises RulesError for documents that do not compile."""
+    """Fed with a log, in the order of receipt; see `RuleTest` for what comes out. Raises RulesError for documents that do not compile."""
 
     def __init__(
         self,
@@ -138,19 +147,17 @@ class Backtest:
         self._made: dict[str, str] = {}
         self._made_before: dict[str, str] = {}
         self.events = 0
-        self.begin_shard()
-
-    def begin_shard(self) -> None:
-        """People of another shard follow: those before are done with."""
-        self._settle()
         self._replay = Replay(self._with, self._was_made)
         self._before = Replay(self._without, self._was_made)
 
     def event(self, event: Event, received: int) -> None:
+        if event.type == SERVICE and event.name == MERGED:
+            for told in self._told.values():
+                told.merged(str(event.properties.get("from")), event.person)
         for told in self._goals:
             if event.name in told.goal:
                 told.goal_reached(event)
-        if event.timestamp > self._since:
+        if event.timestamp > self._since and event.type != SERVICE and not event.via:
             self.events += 1
             self._people.add(event.person)
         for outcome in self._replay.event(event, received):
@@ -159,7 +166,7 @@ class Backtest:
             for outcome in self._before.event(event, received):
                 self._made_before |= self._others(outcome.deliveries)
 
-    def finish_shard(self, until: int) -> None:
+    def finish(self, until: int) -> None:
         """The timers that were due until the end."""
         for outcome in self._replay.finish(until):
             self._note(outcome)

@@ -11,23 +11,24 @@ Order within one decision, and therefore what a replay gives again:
 
 from typing import Any
 
-from rules.apply import INTERACTIONS, MESSAGE_FAILED, SERVICE, apply_event, event_root
+from rules.apply import INTERACTIONS, MESSAGE_FAILED, SERVICE, apply_event, event_root, interact
 from rules.data import Cause, build, group_data, user_data
 from rules.dialect import BudgetExceeded, DataHandle, EvaluationError, handle, is_true, value_of
 from rules.duration import format_duration, parse_duration
 from rules.errors import DurationError
 from rules.event import Event
 from rules.experiment import HOLDOUT, MESSAGE, left_out, pick
-from rules.frequency import capped, pending, remember
+from rules.frequency import capped, counted, pending, remember
 from rules.ids import delivery_id
 from rules.index import VarPath, walk
 from rules.interruptions import busy
-from rules.limits import DELIVERY_LIFE, INBOX_CAPACITY, PRUNE_EVERY
+from rules.limits import DELIVERY_LIFE, INBOX_CAPACITY, MAX_DELIVERY_ID, MAX_STRAYS, PRUNE_EVERY
+from rules.merge import FORGOTTEN, LINKED, MERGED, absorb, gift_of, give, hand_on, links_of
 from rules.occasions import KNOWN_FOR, Clock
 from rules.outcome import Considered, Delivery, Outcome, Result
 from rules.prune import prune
 from rules.rulebook import LiveRule, LiveVariant, LiveWatched, Rulebook
-from rules.state import Exposure, Pending, Record, State, Timer
+from rules.state import Exposure, Pending, Record, State, Stray, Timer, new_state
 from rules.tally import ARM, CANCELLED, EXPIRED, RUNNING, SHOWN, STATE_OF, STOPPED, WAITING
 from rules.temporal import Slot
 from rules.timers import cancel_absences, cancel_timer, cancel_waiting, expect, next_due, take_due
@@ -39,6 +40,13 @@ def decide(state: State, event: Event | None, now: int, rulebook: Rulebook) -> O
     The moment of an event is `max(event.timestamp, state.clock)`, whatever `now` says: a replay decides the same.
     """
     outcome = Outcome(state, [], [], None, [])
+    if event is not None and event.type == SERVICE and event.name == FORGOTTEN:
+        _Decision(state, rulebook, outcome).forget()
+        return outcome
+    if event is not None and state.merged_into is not None:
+        outcome.forward_to = hand_on(state, event)
+        if state.merged_into is not None:
+            return outcome
     decision = _Decision(state, rulebook, outcome)
     if event is None:
         decision.fire(now)
@@ -47,6 +55,7 @@ def decide(state: State, event: Event | None, now: int, rulebook: Rulebook) -> O
         if state.next_due and state.next_due < moment:
             decision.fire(moment - 1)
         decision.take(event, moment)
+        state = outcome.state
     if decision.moved or state.next_due < 0:
         state.next_due = (next_due(state) or 0) if _waits(state) else 0
     outcome.next_timer = state.next_due or None
@@ -250,6 +259,9 @@ class _Decision:
 
     def take(self, event: Event, moment: int) -> None:
         state, rulebook = self.state, self.rulebook
+        if event.type == SERVICE and event.name in (LINKED, MERGED):
+            self.meet(event, moment)
+            return
         if event.name in INTERACTIONS:
             self.interaction(event, moment)
         woken = rulebook.woken and event.type != SERVICE
@@ -274,6 +286,66 @@ class _Decision:
             self.called(rule, cause, event.timestamp, moment)
         if woken:
             self.after(event, cause, moment)
+        if event.type in ("identify", "alias"):
+            self.outcome.links = links_of(state, event)
+
+    def meet(self, event: Event, moment: int) -> None:
+        """This person turns out to be another, or another to be this one."""
+        self.moved = True
+        if event.name == LINKED:
+            into = event.properties.get("into")
+            if isinstance(into, str) and into != self.state.person:
+                self.state.clock = max(self.state.clock, moment) if self.state.clock else 0
+                self.outcome.state, self.outcome.gift = give(self.state, into)
+            return
+        other = gift_of(event)
+        before = set(self.state.pending)
+        left = absorb(self.state, other, self.rulebook)
+        for rule_id in left.timers:
+            self.move(rule_id, WAITING, RUNNING)
+        for rule_id, gone, newly in left.arms:
+            self.count(rule_id, f"{ARM}{gone.arm}:people", -1)
+            if gone.reached:
+                self.count(rule_id, f"{ARM}{gone.arm}:reached", -1)
+            if newly:
+                self.count(rule_id, f"{ARM}{self.state.exposures[rule_id].arm}:reached")
+        moment = self.state.clock = max(moment, self.state.clock)
+        self.take_strays(moment)
+        self.keep_caps(before, moment)
+        while len(self.state.pending) > INBOX_CAPACITY:
+            self.make_way(moment)
+        if self.rulebook.woken:
+            cause = Cause(None, event.message_id)
+            for key in sorted(self.rulebook.watched):
+                self.look(self.rulebook.watched[key], cause, moment, moment)
+            self.look_again(moment)
+            for key, rule in self.rulebook.keys.items():
+                if rule.occasion is not None and rule.occasion.clock is None and self.state.last_seen:
+                    self.state.occasions[key] = self.state.last_seen + rule.occasion.span
+
+    def forget(self) -> None:
+        """Nothing is known of them any more; what waited for them is cancelled in the numbers."""
+        waiting = [found.rule_id for found in self.state.pending.values()]
+        for rule_id in [*waiting, *self.state.timers]:
+            self.move(rule_id, WAITING, CANCELLED)
+        self.outcome.state, self.outcome.forgotten = new_state(self.state.person), True
+
+    def keep_caps(self, mine: set[str], moment: int) -> None:
+        """What is too much of a rule now that two are one is withdrawn: what the other brought first, then the newest."""
+        for rule_id in sorted({found.rule_id for found in self.state.pending.values()}):
+            rule = self.rulebook.rules.get(rule_id)
+            if rule is None or rule.cap is None:
+                continue
+            surplus = len(counted(self.state, rule_id, rule.cap, moment)) - rule.cap.max
+            waiting = [
+                record for record in self.state.records.get(rule_id, ()) if record.delivery_id in self.state.pending
+            ]
+            waiting.sort(key=lambda record: (record.delivery_id in mine, -record.decided_at))
+            for record in waiting[: max(0, surplus)]:
+                record.withdrawn = True
+                del self.state.pending[record.delivery_id]
+                self.outcome.withdrawn.append(record.delivery_id)
+                self.settle(rule_id, "withdrawn", moment, "two people turned out to be one", waited=True)
 
     def interaction(self, event: Event, moment: int) -> None:
         """What a delivery's first interaction says of it: it was shown, or could not be made."""
@@ -290,10 +362,25 @@ class _Decision:
         elif waiting is not None:
             self.move(waiting.rule_id, WAITING, SHOWN)
         else:
+            is_known = False
             for rule_id, records in state.records.items():
                 for record in records:
+                    is_known = is_known or record.delivery_id == identifier
                     if record.delivery_id == identifier and record.shown_at is None:
                         self.move(rule_id, CANCELLED if record.withdrawn else EXPIRED, SHOWN)
+            if not is_known and len(identifier) <= MAX_DELIVERY_ID:
+                state.strays = [*state.strays, Stray(identifier, event.name, event.timestamp)][-MAX_STRAYS:]
+
+    def take_strays(self, moment: int) -> None:
+        """What was done with the other's deliveries was told before the deliveries came."""
+        state = self.state
+        known = {record.delivery_id for records in state.records.values() for record in records}
+        found = [stray for stray in state.strays if stray.delivery_id in known]
+        state.strays = [stray for stray in state.strays if stray.delivery_id not in known]
+        for stray in found:
+            told = Event("track", stray.name, "", stray.at, state.person, properties={"delivery_id": stray.delivery_id})
+            self.interaction(told, moment)
+            interact(state, told)
 
     def reach_goals(self, event: Event) -> None:
         for rule in self.rulebook.goals[event.name]:
@@ -432,7 +519,7 @@ class _Decision:
     def assign(self, rule: LiveRule, at: int, waited: bool) -> LiveVariant | None:
         """The message this person gets; None for one who is left out, said. The first time is remembered: an experiment counts people."""
         state = self.state
-        arm = left_out(rule.id, state.person, rule.holdout, self.rulebook.holdout)
+        arm = left_out(rule.id, state.person, rule.holdout, self.rulebook.holdout, arm_before(state, rule.id))
         variant = None if arm else self.variant(rule)
         if (rule.goal or len(rule.variants) > 1) and rule.id not in state.exposures:
             known = arm or (variant and variant.id) or MESSAGE
@@ -488,6 +575,12 @@ class _Decision:
                 record.expires_at = at
         self.outcome.withdrawn.append(identifier)
         self.settle(oldest.rule_id, "expired", at, f"the inbox holds {INBOX_CAPACITY}", waited=True)
+
+
+def arm_before(state: State, rule_id: str) -> str | None:
+    """The arm of somebody of two names: they stay in the one they were in first."""
+    known = state.exposures.get(rule_id) if state.merged else None
+    return known.arm if known is not None else None
 
 
 class _Data:

@@ -24,4 +24,5 @@ class Event(msgspec.Struct):
     context: dict[str, Any] = {}
     group_id: str | None = None
     previous_id: str | None = None
+    via: tuple[str, ...] = ()  # who handed it on: people who were merged into another
     vouched: str | None = None  # how its userId was proven: SIGNED, SERVER, or in another way; None: it was not

@@ -25,8 +25,11 @@ class Goal(msgspec.Struct, frozen=True):
     within: int
 
 
-def left_out(rule_id: str, person: str, share: float, project_share: float) -> str | None:
-    """The arm of a person who gets nothing, or None."""
+def left_out(rule_id: str, person: str, share: float, project_share: float, known: str | None = None) -> str | None:
+    """The arm of a person who gets nothing, or None. `known`: the arm that somebody who was merged into them, or they themselves, had before."""
+    if known is not None:
+        shares = {HOLDOUT: share, PROJECT_HOLDOUT: project_share}
+        return known if shares.get(known) else None
     if project_share and draw(PROJECT_HOLDOUT, person) < project_share:
         return PROJECT_HOLDOUT
     return HOLDOUT if share and draw(HOLDOUT, rule_id, person) < share else None

@@ -9,14 +9,17 @@ from typing import Any, Final, Literal
 import msgspec
 
 from rules.analysis import LIFETIME, SESSION
+from rules.apply import SERVICE
 from rules.clauses import Clause, ClauseReader, clauses_of, shown
 from rules.data import Cause
+from rules.decide import arm_before
 from rules.dialect import EvaluationError
 from rules.documents import INTERRUPTING, Definitions, Occasion, Rule, messages_of, names_of
 from rules.duration import format_duration
 from rules.event import Event
 from rules.experiment import MESSAGE, left_out, pick
 from rules.frequency import counted, pending
+from rules.groups import PREFIX
 from rules.occasions import trigger_names
 from rules.outcome import Considered, Outcome
 from rules.replay import Replay
@@ -211,11 +214,19 @@ class _Explainer:
     def run(self, log: Iterable[tuple[Event, int]], now: int, at: int | None) -> Explanation:
         person = None
         for event, received in log:
+            if event.person.startswith(PREFIX):
+                list(self.replay.event(event, received))
+                continue
             person = event.person
-            self.events += 1
+            self.events += event.type != SERVICE and not event.via
             self.fire(person, received - 1)
             for outcome in self.replay.event(event, received):
-                self.note(outcome, event, None if self.asked_by_timer else Cause(event, event.message_id))
+                if outcome.forward_to is None:
+                    self.note(outcome, event, None if self.asked_by_timer else Cause(event, event.message_id))
+        while (
+            person is not None and (state := self.replay.states.get(person)) and state.merged_into in self.replay.states
+        ):
+            person = state.merged_into
         if person is not None:
             self.fire(person, now)
         moments = [moment for moment in self.moments if at is None or moment.considered.at <= at]
@@ -299,7 +310,7 @@ class _Explainer:
         share, everywhere = self.rule.holdout, self.replay.rulebook.holdout
         if not share and not everywhere and len(self.live.variants) == 1:
             return None
-        out = left_out(self.rule.id, state.person, share, everywhere)
+        out = left_out(self.rule.id, state.person, share, everywhere, arm_before(state, self.rule.id))
         if out or len(self.live.variants) == 1:
             return Arm(share, out is not None, out or MESSAGE)
         known = state.exposures.get(self.rule.id)

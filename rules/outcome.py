@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from rules.merge import Gift, Link
 from rules.state import State
 
 Result = Literal[
@@ -53,11 +54,16 @@ class Delivery(msgspec.Struct):
 
 
 class Outcome(msgspec.Struct):
-    """`withdrawn`: deliveries that must not be shown any more. `next_timer`: when to tick this person, ms."""
+    """`withdrawn`: deliveries that must not be shown any more. `next_timer`: when to tick this person, ms. See `rules.merge` for
+    `links`, `gift` and `forward_to`."""
 
     state: State
     deliveries: list[Delivery]
     withdrawn: list[str]
     next_timer: int | None
     considered: list[Considered]
+    links: list[Link] = []  # who else this person is said to be
+    gift: Gift | None = None  # the state, on its way to whom they turned out to be
+    forward_to: str | None = None  # the event is another person's
+    forgotten: bool = False  # the person is to be removed
     tally: dict[str, int] = {}  # "rule:what" → by how much it changes; see rules/tally.py

@@ -50,6 +50,14 @@ class Exposure(msgspec.Struct, array_like=True):
     reached: bool = False
 
 
+class Stray(msgspec.Struct, array_like=True):
+    """An interaction with a delivery that is not known: of somebody, perhaps, who turns out to be this person."""
+
+    delivery_id: str
+    name: str
+    at: int
+
+
 class Waiting(msgspec.Struct, array_like=True):
     """An absence rule's memory: `after` events whose time runs, sorted; nothing before `done` starts another."""
 
@@ -95,6 +103,11 @@ class State(msgspec.Struct, array_like=True):
     members: dict[str, bool] = {}  # watched segment → whether the person is in it
     look_at: int = 0  # when time alone may move a watched segment; 0: never
     next_due: int = -1  # not earlier does time alone change anything; 0: never; -1: not known
+    merged_into: str | None = None  # a forwarding address: who they turned out to be
+    merged: list[str] = []  # who turned out to be this person
+    asked: list[str] = []  # whom this person was said to be, and by which call
+    given: int = 0  # how often the state was handed over
+    strays: list[Stray] = []
     signed: list[str] = []  # the traits that a signed token has said: no unsigned word changes them
     signed_group: list[str] | None = None  # likewise of the group, which is then signed itself; None: it is not
 

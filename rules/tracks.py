@@ -73,7 +73,7 @@ def note_step(track: Track, timestamp: int, steps: int, length: int) -> None:
             before[:] = [0] + [None] * length
         oldest, can_be = track.recent.pop(0), track.marks.pop(0)
         before[0] = oldest
-        before[1:] = _advance(before[1:], oldest, can_be)
+        before[1:] = advance(before[1:], oldest, can_be)
 
 
 def day_of(timestamp: int, timezone: ZoneInfo) -> int:
@@ -108,7 +108,7 @@ def mark_of(value: Any) -> bytes:
     return blake2b(text, digest_size=8).digest()
 
 
-def _advance(starts: list[int | None], timestamp: int, can_be: int) -> list[int | None]:
+def advance(starts: list[int | None], timestamp: int, can_be: int) -> list[int | None]:
     """The latest start of a chain of one step, of two …, with one more event; an event is one step of a chain only."""
     result = list(starts)
     for step in range(len(starts)):
@@ -124,7 +124,7 @@ def _start(track: Track, length: int) -> int | None:
     """When the latest whole chain began."""
     starts: list[int | None] = track.before[1:] or [None] * length
     for timestamp, can_be in zip(track.recent, track.marks, strict=True):
-        starts = _advance(starts, timestamp, can_be)
+        starts = advance(starts, timestamp, can_be)
     return starts[-1]
 
 

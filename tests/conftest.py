@@ -152,6 +152,16 @@ class Service:
         os.kill(pid, signal.SIGKILL)
         return pid
 
+    def kill_all(self) -> None:
+        """`kill -9` to `engage up` itself; returns when what it started has ended too."""
+        left = psutil.Process(self.process.pid).children(recursive=True)
+        self.process.kill()
+        self.process.wait(STOP_SECONDS)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        _, alive = psutil.wait_procs(left, STOP_SECONDS)
+        assert not alive, f"outlived `engage up`: {alive}"
+
     def wait_restarted(self, name: str, before: int) -> int:
         """Until another process does the work of the one that was `before`; returns its id."""
         return until(lambda: (pid := self.pids.get(name)) not in (None, before) and pid, what=f"{name} is back")
@@ -188,16 +198,16 @@ StartService = Callable[..., Service]
 @pytest.fixture(scope="session")
 def start_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartService]:
     """For services that live longer than a test; `service` is the same for one test."""
-    yield from _services(lambda: tmp_path_factory.mktemp("engage"))
+    yield from running_services(lambda: tmp_path_factory.mktemp("engage"))
 
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[StartService]:
     """`service(rules=None, env=None, data_dir=None, port=None)` runs `engage up` and ends it with the test."""
-    yield from _services(lambda: tmp_path)
+    yield from running_services(lambda: tmp_path)
 
 
-def _services(folder: Callable[[], Path]) -> Iterator[StartService]:
+def running_services(folder: Callable[[], Path]) -> Iterator[StartService]:
     started: list[Service] = []
 
     def start(

@@ -8,25 +8,26 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterable
-from hashlib import blake2b
 from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
 from engage.keys import ShardKeys
-from engage.log import Logged, decode_entry, to_event
+from engage.log import Logged, decode_entry, dedup_key, forwarded, group_changed, group_known, linked, merged, to_event
 from engage.logs import get_logger
 from engage.rulebooks import RulebookReader
 from engage.store import STORE_ERRORS
 from engage.times import now_ms
-from rules import Outcome, Rulebook, State, decide, decode_state, encode_state, new_state
+from rules import LINKED, MERGED, SERVICE, Outcome, Rulebook, State, decide, decode_state, encode_state, new_state
+from rules.groups import CHANGED, KNOWN, PREFIX, join, learn, see
+from rules.groups import change as change_group
 from rules.rulebook import suspending
 from rules.tally import STOPPED, suspended
 from worker.doorbell import Doorbell
 from worker.filling import Fill, Kept, order
 from worker.lease import LEASE_MS, Lease
-from worker.transaction import Decision, Transaction
+from worker.transaction import MOVE, SPREAD, Decision, Transaction
 
 READ_ENTRIES: Final = 16  # log entries applied in one commit, as long as they hold at most …
 READ_EVENTS: Final = 2_000
@@ -62,6 +63,7 @@ class ShardDecider:
         rulebooks: RulebookReader,
         doorbell: Doorbell,
         retention_ms: int,
+        before: str = "",
     ) -> None:
         self._client = client
         self._reader = reader  # XREAD blocks its connection
@@ -69,7 +71,7 @@ class ShardDecider:
         self._rulebooks = rulebooks
         self._doorbell = doorbell
         self._retention_ms = retention_ms
-        self._lease = Lease(client, keys)
+        self._lease = Lease(client, keys, before)
         self._states: dict[str, State] = {}
         self._sizes: dict[str, int] = {}  # bytes, of those that were stored
         self._position = "0-0"
@@ -86,6 +88,11 @@ class ShardDecider:
         self._next_sweep: float = 0
         self._next_trim: float = 0
         self.stopping = False
+
+    @property
+    def token(self) -> str:
+        """Of its lease, for the next one of this process (`before`)."""
+        return self._lease.token
 
     async def acquire(self) -> bool:
         return await self._lease.acquire()
@@ -110,9 +117,13 @@ class ShardDecider:
                 pass  # it runs out by itself
 
     async def _renew(self) -> None:
-        """Ends when the lease is lost. A store that is away is not a lost lease: the commit decides."""
+        """Ends when the lease is lost. A store that is away is not a lost lease: the commit decides. Asked at once and at even
+        distances: with a store that takes two seconds to answer, the lease holds still."""
+        loop = asyncio.get_running_loop()
+        following = loop.time()
         while True:
-            await asyncio.sleep(LEASE_MS / 3_000)
+            await asyncio.sleep(following - loop.time())
+            following = max(following, loop.time()) + LEASE_MS / 3_000
             try:
                 if not await self._lease.renew():
                     return
@@ -157,7 +168,10 @@ class ShardDecider:
             await self._prepare(some, [])
             transaction = Transaction()
             for person in some:
-                if (state := self._states[person]).clock:  # else forgotten meanwhile
+                if (state := self._states[person]).merged_into is not None:
+                    if (gift := fill.gift(state)) is not None:
+                        transaction.tell(merged(gift, now_ms()))
+                elif state.clock:  # else forgotten meanwhile
                     fill.complete(state, self._position)
                     transaction.states[person] = encode_state(state)
             await self._write(transaction)
@@ -212,8 +226,11 @@ class ShardDecider:
                     self._put_aside(record.raw, record.reason, transaction)
             transaction.position = entry.decode()
             size += len(fields[b"e"])
-        hashes = [blake2b(f"{record.p}\0{record.message_id}".encode(), digest_size=10).digest() for record in records]
+        hashes = [dedup_key(record) for record in records]
         known = await self._prepare({record.p for record in records}, hashes)
+        groups = {PREFIX + name for record in records if (name := group_of(record, self._states[record.p]))}
+        if groups:
+            await self._prepare(groups, [])
         changed: dict[str, Outcome] = {}
         now = now_ms()
         for record, hashed in zip(records, hashes, strict=True):
@@ -224,11 +241,14 @@ class ShardDecider:
             transaction.seen.append(hashed)
             state = self._states[record.p]
             try:
+                if record.p.startswith(PREFIX):
+                    self._group(state, record, transaction, changed)
+                    continue
                 self._decide(_copy(state) if careful else state, record, rulebook, transaction, changed)
             except Exception as error:  # a mistake of ours: one event must not stop the shard
                 if not careful:
-                    for person in {record.p for record in records}:  # half changed, some of them
-                        del self._states[person]
+                    for person in {record.p for record in records} | groups:  # half changed, some of them
+                        self._states.pop(person, None)
                     await self._apply(entries, rulebook, careful=True)
                     return
                 log.exception("event not decided", person=record.p, message_id=record.message_id)
@@ -247,7 +267,26 @@ class ShardDecider:
         self, state: State, record: Logged, rulebook: Rulebook, transaction: Transaction, changed: dict[str, Outcome]
     ) -> None:
         event = to_event(record)
+        if state.group_id is not None:
+            see(state, self._states.get(PREFIX + state.group_id))
+        if event.type == "group" and event.group_id is not None and state.merged_into is None:
+            group = self._states[PREFIX + event.group_id]
+            if (said := join(state, group, event)) is not None:
+                transaction.tell(group_changed(event.group_id, said, event.message_id, now_ms()))
+                changed[group.person] = Outcome(group, [], [], None, [])
+        address = state.merged_into
         outcome = decide(state, event, event.timestamp, rulebook)
+        if outcome.forgotten:
+            self._states[record.p], changed[record.p], transaction.timers[record.p] = outcome.state, outcome, None
+            transaction.matches.update(outcome.tally)
+            return
+        if outcome.forward_to is not None:
+            transaction.tell(forwarded(record, outcome.forward_to))
+            return
+        if address is not None and outcome.state.merged_into is None:
+            transaction.outbox.append((MOVE, msgspec.json.encode([record.p, record.p])))
+        if event.type == SERVICE and event.name in (LINKED, MERGED):
+            event.properties = {}  # a whole state
         shown = {
             "name": event.name,
             "type": event.type,
@@ -258,6 +297,18 @@ class ShardDecider:
         if event.type == "page" and isinstance(page := event.context.get("page"), dict):
             shown["path"] = page.get("path")
         self._collect(record.p, event.timestamp, shown, outcome, transaction, changed)
+
+    def _group(self, group: State, record: Logged, transaction: Transaction, changed: dict[str, Outcome]) -> None:
+        """A group hears of itself: from a member, or from its own shard."""
+        said = record.e.properties or {}
+        if record.e.event == CHANGED and change_group(group, said.get("traits") or {}):
+            group.given += 1
+            told = group_known(record.p, group.traits, group.given, now_ms())
+            transaction.outbox.append((SPREAD, msgspec.json.encode(told)))
+        elif record.e.event == KNOWN:
+            learn(group, said.get("traits"), said.get("number"))
+        group.clock = max(group.clock, record.r)
+        changed[record.p] = Outcome(group, [], [], None, [])
 
     def _collect(
         self,
@@ -273,6 +324,12 @@ class ShardDecider:
         transaction.timers[person] = outcome.next_timer
         transaction.outbox += [("deliver", msgspec.json.encode(delivery)) for delivery in outcome.deliveries]
         transaction.outbox += [("withdraw", msgspec.json.encode([person, delivery])) for delivery in outcome.withdrawn]
+        now = now_ms()
+        if (gift := outcome.gift) is not None:
+            transaction.outbox.append((MOVE, msgspec.json.encode([gift.person, gift.into])))
+            transaction.tell(merged(gift, now))
+        for link in outcome.links:
+            transaction.tell(linked(link, str((event or {}).get("message_id")), now))
         for name, change in outcome.tally.items():
             transaction.matches[name] += change
         for considered in outcome.considered:
@@ -310,7 +367,9 @@ class ShardDecider:
     async def _commit(self, transaction: Transaction, changed: dict[str, Outcome]) -> None:
         if self._size >= GENERATION_SIZE or now_ms() - self._since >= GENERATION_MS:
             self._generation, self._since, self._size = self._generation + 1, now_ms(), 0
-        transaction.states = {person: encode_state(outcome.state) for person, outcome in changed.items()}
+        transaction.states = {
+            person: b"" if outcome.forgotten else encode_state(outcome.state) for person, outcome in changed.items()
+        }
         await self._write(transaction)
 
     async def _write(self, transaction: Transaction) -> None:
@@ -352,7 +411,12 @@ class ShardDecider:
             await self._prepare(persons, [])
             transaction = Transaction()
             changed: dict[str, Outcome] = {}
+            groups = {PREFIX + name for person in persons if (name := self._states[person].group_id)}
+            if groups:
+                await self._prepare(groups, [])
             for person in persons:
+                if (name := self._states[person].group_id) is not None:
+                    see(self._states[person], self._states.get(PREFIX + name))
                 try:
                     outcome = decide(_copy(self._states[person]), None, now, rulebook)
                 except Exception as error:  # as in _apply; the person's next event tries again
@@ -380,6 +444,13 @@ class ShardDecider:
         oldest = f"{max(0, now_ms() - self._retention_ms)}-0"
         if order(self._position) > order(oldest):
             await self._client.xtrim(self._keys.log, minid=oldest, approximate=True)
+
+
+def group_of(record: Logged, state: State) -> str | None:
+    """The group whose traits a call's rules may read."""
+    if record.kind == "group":
+        return to_event(record).group_id
+    return state.group_id
 
 
 def _copy(state: State) -> State:

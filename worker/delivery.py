@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from engage.inbox import DELIVER, WITHDRAW
-from engage.keys import ShardKeys
+from engage.inbox import DELIVER, PASS, PUT, TAKE, WITHDRAW, holder_sync
+from engage.keys import ShardKeys, shard_of, shard_of_delivery
 from engage.log import failure
 from engage.logs import get_logger
 from engage.rulebooks import read_definitions_sync
@@ -19,12 +19,24 @@ from engage.times import iso, now_ms
 from rules import Delivery
 from worker.doorbell import answered
 from worker.render import RenderError, render
-from worker.transaction import FAILED_KEPT
+from worker.transaction import FAILED_KEPT, SPREAD, TELL
 
 AT_ONCE: Final = 200
 log = get_logger("worker.delivery")
 _decode_delivery = msgspec.json.Decoder(Delivery).decode
-_decode_withdrawal = msgspec.json.Decoder(tuple[str, str]).decode
+
+
+class _Owner(msgspec.Struct):
+    p: str
+
+
+class _Named(msgspec.Struct):
+    delivery_id: str
+
+
+_decode_owner = msgspec.json.Decoder(_Owner).decode
+_decode_delivery_id = msgspec.json.Decoder(_Named).decode
+_decode_pair = msgspec.json.Decoder(tuple[str, str]).decode
 
 
 def drain(prefix: str) -> int:
@@ -33,7 +45,7 @@ def drain(prefix: str) -> int:
     project, _, shard = prefix.strip("{}:").rpartition(".")
     try:
         answered(queue, prefix)
-        return Drain(store, ShardKeys(project, int(shard)), project).run()
+        return Drain(store, ShardKeys(project, int(shard)), project, load_settings().shards).run()
     except STORE_ERRORS as error:
         log.warning("store away, the sweep rings again", shard=prefix, error=str(error))
         for client in _clients():
@@ -60,9 +72,11 @@ def _clients() -> tuple[Any, Any]:
 class Drain:
     """One pass over one shard's outbox."""
 
-    def __init__(self, store: Any, keys: ShardKeys, project: str) -> None:
+    def __init__(self, store: Any, keys: ShardKeys, project: str, shards: int) -> None:
         self._store = store
         self._keys = keys
+        self._project = project
+        self._shards = shards
         self._messages = _messages(store, project)
 
     def run(self) -> int:
@@ -72,10 +86,17 @@ class Drain:
             for entry, fields in entries:
                 if fields[b"k"] == b"deliver":
                     self._render(entry, fields[b"d"], group)
-                else:
-                    put += self._deliver(group)
-                    group = []
+                    continue
+                put += self._deliver(group)
+                group = []
+                if fields[b"k"] == b"withdraw":
                     self._withdraw(entry, fields[b"d"])
+                elif fields[b"k"] == TELL.encode():
+                    self._tell(entry, fields[b"d"])
+                elif fields[b"k"] == SPREAD.encode():
+                    self._spread(entry, fields[b"d"])
+                else:
+                    self._move(entry, fields[b"d"])
             put += self._deliver(group)
         return put
 
@@ -98,14 +119,65 @@ class Drain:
             return 0
         keys, args = [self._keys.outbox, self._keys.stats], [self._keys.live, now_ms()]
         for entry, delivery, wire in group:
-            keys += (self._keys.inbox(delivery.person), self._keys.delivery(delivery.delivery_id))
+            person = delivery.person
+            keys += (self._keys.inbox(person), self._keys.delivery(delivery.delivery_id), self._keys.forward(person))
             args += (entry, delivery.delivery_id, delivery.person, wire, delivery.expires_at or "")
         return int(DELIVER.run_sync(self._store, keys, args))
 
     def _withdraw(self, entry: bytes, payload: bytes) -> None:
-        person, delivery_id = _decode_withdrawal(payload)
-        keys = [self._keys.outbox, self._keys.stats, self._keys.inbox(person), self._keys.delivery(delivery_id)]
-        WITHDRAW.run_sync(self._store, keys, [entry, person])
+        person, delivery_id = _decode_pair(payload)
+        held = holder_sync(self._store, self._project, self._shards, delivery_id)
+        keys = self._keys if held is None else held.keys
+        person = person if held is None else held.person
+        if held is None and (shard := shard_of_delivery(delivery_id, self._shards)) is not None:
+            keys = ShardKeys(self._project, shard)  # not rendered yet: it must not be
+        here = keys.prefix == self._keys.prefix
+        names = [keys.outbox, keys.stats, keys.inbox(person), keys.delivery(delivery_id)]
+        WITHDRAW.run_sync(self._store, names, [entry if here else "0-0", person])
+        if not here:
+            self._store.xdel(self._keys.outbox, entry)
+
+    def _tell(self, entry: bytes, payload: bytes) -> None:
+        """A record for another log; there its messageId makes it count once, however often it is told."""
+        person = _decode_owner(payload).p
+        log = ShardKeys(self._project, shard_of(person, self._shards)).log
+        self._store.xadd(log, {"e": b"[" + payload + b"]"})
+        self._store.xdel(self._keys.outbox, entry)
+
+    def _spread(self, entry: bytes, payload: bytes) -> None:
+        """A record for all logs; told again, it says nothing new."""
+        for shard in range(self._shards):
+            self._store.xadd(ShardKeys(self._project, shard).log, {"e": b"[" + payload + b"]"})
+        self._store.xdel(self._keys.outbox, entry)
+
+    def _move(self, entry: bytes, payload: bytes) -> None:
+        """What waits for a person goes to whom they turned out to be. It is put there first: a claim asks the old place first."""
+        person, into = _decode_pair(payload)
+        source, target = self._keys, ShardKeys(self._project, shard_of(into, self._shards))
+        if person == into:  # they live again
+            self._store.delete(source.forward(person))
+        else:
+            self._store.set(source.forward(person), into)
+            for _, fields in self._store.xrange(source.inbox(person)):
+                self._move_one(source, person, target, into, fields)
+        self._store.xdel(source.outbox, entry)
+
+    def _move_one(
+        self, source: ShardKeys, person: str, target: ShardKeys, into: str, fields: dict[bytes, bytes]
+    ) -> None:
+        delivery_id = _decode_delivery_id(fields[b"d"]).delivery_id
+        there = target.delivery(delivery_id)
+        if there == source.delivery(delivery_id):
+            names = [source.outbox, source.inbox(person), there, target.forward(into), target.inbox(into)]
+            PASS.run_sync(self._store, names, [target.live, into])
+            return
+        names = [target.outbox, target.inbox(into), there, target.forward(into)]
+        PUT.run_sync(self._store, names, [target.live, now_ms(), into, fields[b"d"], fields[b"x"]])
+        moved = TAKE.run_sync(self._store, [source.delivery(delivery_id), source.inbox(person)], [into])
+        if not moved and self._store.hget(source.delivery(delivery_id), "state") != b"moved":  # claimed meanwhile
+            if copy := self._store.hget(there, "entry"):
+                self._store.xdel(target.inbox(into), copy)
+            self._store.delete(there)
 
     def _fail(self, entry: bytes, payload: bytes, reason: str) -> None:
         """What can never be rendered is kept aside with its reason, so that its neighbours go on; an event in the log tells the decider."""

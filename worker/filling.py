@@ -16,9 +16,10 @@ from engage.keys import IN_FORCE, ShardKeys
 from engage.log import Logged, decode_entry, to_event
 from engage.logs import get_logger
 from engage.store import Script
-from rules import Rulebook, State
+from rules import LINKED, MERGED, SERVICE, Gift, Rulebook, State, encode_state, new_state
 from rules.apply import Note, notes_of, put
 from rules.limits import PRUNE_AFTER
+from rules.merge import gift_of, united
 from rules.rulebook import tracking_index
 from rules.tracks import Track
 
@@ -123,6 +124,7 @@ class Fill:
         self._position = min((lack.after for lack in missing.values()), key=order, default=BEGINNING)
         self._tracking = tracking_index(rulebook.trackers[name] for name in missing)
         self._seen: set[tuple[str, str]] = set()
+        self._given: set[str] = set()  # who turned out to be another
         self._tracks: dict[str, dict[str, Track]] = defaultdict(dict)
         self._more: dict[str, list[tuple[str, Note]]] = defaultdict(list)  # for tracks that go on, with the position
 
@@ -149,6 +151,11 @@ class Fill:
         return not entries or order(self._position) >= order(until)
 
     def _note(self, record: Logged, at: str) -> None:
+        if record.kind == SERVICE:
+            self._meet(record)
+            return
+        if record.p in self._given:
+            return  # handed on: it stands in the other's log
         try:
             notes = notes_of(to_event(record), self._tracking)
         except Exception:  # as when it was decided: one event must not stop the shard
@@ -163,6 +170,33 @@ class Fill:
                 put(self._tracks[record.p], note)
             if lack.gap is not None and order(at) > order(lack.gap):
                 self._more[record.p].append((at, note))
+
+    def _meet(self, record: Logged) -> None:
+        """Two people who turned out to be one: from then on the one's calls stand in the other's log, what was before came with the state."""
+        if record.e.event == LINKED and (record.e.properties or {}).get("into") != record.p:
+            self._given.add(record.p)
+        elif record.e.event == MERGED and (record.p, record.message_id) not in self._seen:
+            self._given.discard(record.p)  # or they would not be told
+            self._seen.add((record.p, record.message_id))
+            for name, track in gift_of(to_event(record)).tracks.items():
+                lack = self.missing.get(name)
+                if lack is not None and (lack.longer or not lack.known):
+                    mine = self._tracks[record.p].get(name)
+                    keep = self.rulebook.trackers[name].keep
+                    self._tracks[record.p][name] = track if mine is None else united(mine, track, keep)
+
+    def gift(self, state: State) -> Gift | None:
+        """What was found of somebody who has turned out to be another, for that one; None where all of it stands in the other's log."""
+        assert state.merged_into is not None
+        if state.person not in self._given:
+            return None
+        found = new_state(state.person)
+        self.complete(found, BEGINNING)
+        if not found.tracks:
+            return None
+        found.filled = {}
+        # Numbered by what asked for it: filled again, it counts once.
+        return Gift(state.person, state.merged_into, encode_state(found), -self.rulebook.version)
 
     def complete(self, state: State, position: str) -> None:
         """Puts what was found of a person into their state. Done again, it changes nothing."""

@@ -16,15 +16,20 @@ LEASE_MS: Final = 3_000
 ALIVE_MS: Final = 3_000  # a decider not heard of for so long has no share any more
 
 # These two may also be taken when the store's memory is full: only a decider trims the log, so one has to be able to begin.
-# KEYS: lease. ARGV: token, ms. Returns 1 to who has it now.
+# KEYS: lease. ARGV: token, ms, the token before or "". Returns 1 to who has it now.
 _ACQUIRE = Script("""#!lua flags=allow-oom
+if ARGV[3] ~= '' and redis.call('GET', KEYS[1]) == ARGV[3] then redis.call('DEL', KEYS[1]) end
 return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) and 1 or 0
 """)
 
-# KEYS: the deciders. ARGV: member, now, the oldest heartbeat that still counts. Returns how many live.
+# KEYS: the deciders. ARGV: member, for how long a heartbeat counts, ms. Returns how many live. The store's clock is the one for
+# all; a heartbeat from its future was made before it was set back, and would count until that time comes again.
 _MEET = Script("""#!lua flags=allow-oom
-redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], now + 1, '+inf')
+redis.call('ZADD', KEYS[1], now, ARGV[1])
 return redis.call('ZCARD', KEYS[1])
 """)
 
@@ -42,15 +47,17 @@ return redis.call('DEL', KEYS[1])
 
 
 class Lease:
-    """One try at one shard; every acquisition has a token of its own."""
+    """One try at one shard; every acquisition has a token of its own. `before`: the token of this process's last one, which could
+    not be given back while the store was away. Taken over, it need not run out first, and fences what was sent under it."""
 
-    def __init__(self, client: Any, shard: ShardKeys) -> None:
+    def __init__(self, client: Any, shard: ShardKeys, before: str = "") -> None:
         self._client = client
         self._key = shard.lease
+        self._before = before
         self.token = uuid.uuid4().hex
 
     async def acquire(self) -> bool:
-        return bool(await _ACQUIRE.run(self._client, [self._key], [self.token, LEASE_MS]))
+        return bool(await _ACQUIRE.run(self._client, [self._key], [self.token, LEASE_MS, self._before]))
 
     async def renew(self) -> bool:
         return bool(await _RENEW.run(self._client, [self._key], [self.token, LEASE_MS]))
@@ -59,9 +66,9 @@ class Lease:
         await _RELEASE.run(self._client, [self._key], [self.token])
 
 
-async def fair_share(client: Any, project: str, member: str, shards: int, now: int) -> int:
+async def fair_share(client: Any, project: str, member: str, shards: int) -> int:
     """Says that `member` lives, and returns how many of the shards it may hold."""
-    alive: int = await _MEET.run(client, [keys.deciders(project)], [member, now, now - ALIVE_MS])
+    alive: int = await _MEET.run(client, [keys.deciders(project)], [member, ALIVE_MS])
     return math.ceil(shards / max(1, alive))
 
 

@@ -21,7 +21,6 @@ from engage.rulebooks import RulebookReader
 from engage.settings import Settings
 from engage.shards import fixed_shards
 from engage.store import STORE_ERRORS, connect, connect_async
-from engage.times import now_ms
 from worker import backtests, delivery
 from worker.decider import LeaseLost, ShardDecider
 from worker.doorbell import QUEUE, Doorbell
@@ -47,6 +46,7 @@ class Deciders:
         self._settings = settings
         self._member = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._owned: dict[tuple[str, int], tuple[ShardDecider, asyncio.Task[None]]] = {}
+        self._tokens: dict[tuple[str, int], str] = {}  # of the last lease on each shard
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
@@ -76,7 +76,7 @@ class Deciders:
     async def _balance(self, project: str) -> None:
         """Takes free shards up to the fair share, gives back what is beyond it."""
         shards = await fixed_shards(self._client, project, self._settings.shards)
-        share = await fair_share(self._client, project, self._member, shards, now_ms())
+        share = await fair_share(self._client, project, self._member, shards)
         mine = [key for key in self._owned if key[0] == project]
         for key in mine[share:]:
             self._owned[key][0].stopping = True
@@ -96,9 +96,11 @@ class Deciders:
             self._rulebooks[project],
             self._doorbell,
             self._settings.log_retention_ms,
+            self._tokens.get((project, number), ""),
         )
         if not await decider.acquire():
             return False
+        self._tokens[project, number] = decider.token
         self._owned[project, number] = decider, asyncio.create_task(self._own(project, number, decider))
         return True
 

@@ -6,12 +6,16 @@ from typing import Any, Final
 import msgspec
 
 from engage.keys import ShardKeys
+from engage.log import Logged
 from engage.store import Script
 from worker.lease import LEASE_MS
 
 DECISIONS_KEPT: Final = 1_000  # entries …
 DECISIONS_EACH: Final = 20  # … of so many decisions at most: what history may cost a shard is bounded
 FAILED_KEPT: Final = 1_000
+TELL: Final = "tell"  # in the outbox: a record for the log of its person's shard
+SPREAD: Final = "spread"  # in the outbox: a record for the log of every shard
+MOVE: Final = "move"  # in the outbox: [person, whom they turned out to be]
 
 # KEYS: lease, position, timers, outbox, decisions, stats, seen, generation, retired seen, failed, matches, then the states.
 # ARGV: token, lease ms, position or "", live channel, generation number, its start, then eight counts (states, timers,
@@ -23,7 +27,10 @@ local states, timers, outbox = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(AR
 local stats, seen, decisions = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
 local failed, matches = tonumber(ARGV[13]), tonumber(ARGV[14])
 local a = 15
-for n = 1, states do redis.call('SET', KEYS[11 + n], ARGV[a]); a = a + 1 end
+for n = 1, states do
+  if ARGV[a] == '' then redis.call('DEL', KEYS[11 + n]) else redis.call('SET', KEYS[11 + n], ARGV[a]) end
+  a = a + 1
+end
 for n = 1, timers do
   if ARGV[a + 1] == '' then redis.call('ZREM', KEYS[3], ARGV[a]) else redis.call('ZADD', KEYS[3], ARGV[a + 1], ARGV[a]) end
   a = a + 2
@@ -64,7 +71,7 @@ class Transaction(msgspec.Struct):
     """What a batch of events changes in a shard."""
 
     position: str = ""
-    states: dict[str, bytes] = {}
+    states: dict[str, bytes] = {}  # empty: removed
     timers: dict[str, int | None] = {}
     outbox: list[tuple[str, bytes]] = []
     stats: Counter[str] = msgspec.field(default_factory=Counter)
@@ -72,6 +79,10 @@ class Transaction(msgspec.Struct):
     seen: list[bytes] = []
     failed: list[tuple[bytes, str]] = []
     decisions: list[Decision] = []
+
+    def tell(self, record: Logged) -> None:
+        """Puts a record into the outbox, for the log of its person's shard."""
+        self.outbox.append((TELL, msgspec.json.encode(record)))
 
     async def commit(self, client: Any, keys: ShardKeys, token: str, generation: int, since: int) -> bool:
         """False when the lease is another's: then nothing was changed."""

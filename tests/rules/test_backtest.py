@@ -17,7 +17,7 @@ def run(rules: list[Rule], tested: list[str], log: list[Event], **more: Any) -> 
     test = Backtest(Definitions(rules, [message()]), tested, more.pop("since", 0), made.__contains__)
     for call in log:
         test.event(call, call.timestamp + 1)
-    test.finish_shard(more.pop("until", log[-1].timestamp))
+    test.finish(more.pop("until", log[-1].timestamp))
     return test.report()
 
 
@@ -119,9 +119,8 @@ def test_a_draft_is_switched_on_and_the_others_go_on_beside_it() -> None:
 def test_people_of_several_shards_are_counted_together() -> None:
     test = Backtest(Definitions([rule(trigger="A")], [message()]), ["r"], 0, frozenset().__contains__)
     for name in ("ann", "bob"):
-        test.begin_shard()
         test.event(event("A", T, person=f"u:{name}"), T)
-        test.finish_shard(T)
+        test.finish(T)
     assert (test.report()[0].users, test.people, test.events) == (2, 2, 2)
     assert PERSON == "u:ann"
 

@@ -24,6 +24,11 @@ RULES = {
         "message": "hello",
     },
     "markup": {"trigger": "Trait", "message": "markup"},
+    "account": {
+        "trigger": "Account Looked At",
+        "condition": {"==": [{"var": "group.traits.plan"}, "enterprise"]},
+        "message": "hello",
+    },
     "left": {"trigger": {"leaves": "just-asked"}, "message": "hello"},
     "divided": {"trigger": "Divide", "message": "divided", "frequency": "always"},
     "tried": {

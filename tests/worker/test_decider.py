@@ -7,7 +7,7 @@ import msgspec
 import pytest
 import redis
 
-from engage.keys import ShardKeys
+from engage.keys import ShardKeys, deciders
 from engage.rulebooks import RulebookReader
 from engage.store import connect_async
 from engage.times import now_ms
@@ -17,6 +17,7 @@ from worker import decider as module
 from worker.decider import ShardDecider
 from worker.doorbell import Doorbell
 from worker.lease import Lease, fair_share
+from worker.transaction import Transaction
 
 KEYS = ShardKeys("default", 0)
 
@@ -81,7 +82,7 @@ def test_a_decider_begins_also_when_the_stores_memory_is_full(empty_store: str) 
     async def begin() -> tuple[int, bool]:
         client = connect_async(empty_store)
         try:
-            return await fair_share(client, "default", "me", 8, now_ms()), await Lease(client, KEYS).acquire()
+            return await fair_share(client, "default", "me", 8), await Lease(client, KEYS).acquire()
         finally:
             await client.aclose()
 
@@ -91,6 +92,36 @@ def test_a_decider_begins_also_when_the_stores_memory_is_full(empty_store: str) 
             assert asyncio.run(begin()) == (8, True)
         finally:
             store.config_set("maxmemory", 0)
+
+
+def test_a_process_takes_its_own_lease_over_and_what_it_sent_before_is_fenced(empty_store: str) -> None:
+    async def take_over() -> list[bool]:
+        client = connect_async(empty_store)
+        try:
+            first, stranger = Lease(client, KEYS), Lease(client, KEYS)
+            second = Lease(client, KEYS, first.token)
+            answers = [await first.acquire(), await stranger.acquire(), await second.acquire()]
+            late = await Transaction(position="1-1").commit(client, KEYS, first.token, 1, 0)
+            return [*answers, late, await first.renew(), await second.renew(), await Lease(client, KEYS, "x").acquire()]
+        finally:
+            await client.aclose()
+
+    assert asyncio.run(take_over()) == [True, False, True, False, False, True, False]
+
+
+def test_who_was_heard_of_in_the_stores_future_has_no_share(empty_store: str) -> None:
+    """Its clock was set back, and the decider of that heartbeat may be gone."""
+
+    async def meet(member: str) -> int:
+        client = connect_async(empty_store)
+        try:
+            return await fair_share(client, "default", member, 8)
+        finally:
+            await client.aclose()
+
+    with redis.Redis.from_url(empty_store) as store:
+        store.zadd(deciders("default"), {"future": now_ms() + 3_600_000, "past": now_ms() - 4_000})
+    assert [asyncio.run(meet("a")), asyncio.run(meet("b")), asyncio.run(meet("a"))] == [8, 4, 4]
 
 
 def test_states_at_hand_are_bounded_by_bytes(empty_store: str, monkeypatch: pytest.MonkeyPatch) -> None:

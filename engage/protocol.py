@@ -1,0 +1,175 @@
+"""HTTP/1.1 as uvicorn speaks it, made safe for the open internet: bounded heads, a time for each part of a request, and a
+number of connections, whole and by address.
+
+Nothing here is paid by a request that comes as it should: whoever is slow is found by a look at every connection once a second.
+"""
+
+import asyncio
+import contextlib
+from collections import Counter
+from http import HTTPStatus
+from typing import Any, ClassVar, Final
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from engage.errors import EngageError, Full, HeadersTooLarge, RateLimited, RequestTimeout, error_response
+from engage.logs import get_logger
+from engage.proxies import Proxies, client_address
+
+MAX_HEAD_BYTES: Final = 64 * 1024
+# On every answer; uvicorn writes them from one list made at the start.
+SECURITY_HEADERS: Final = [("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer")]
+TELLING: Final = 256  # connections beyond the cap that are still told why; others are just closed
+TELLING_SECONDS: Final = 2
+PER_IP_RETRY_SECONDS: Final = 5
+LOOK_SECONDS: Final = 1.0
+LOOKS_AT_ONCE: Final = 500
+log = get_logger("engage.protocol")
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """Connections of the process and of one address (0: any number), and seconds for a head and for a body."""
+
+    connections: int
+    per_ip: int
+    head_seconds: float
+    body_seconds: float
+
+
+class Connections:
+    """All open connections of this process."""
+
+    def __init__(self, bounds: Bounds, proxies: Proxies) -> None:
+        self.bounds = bounds
+        self._proxies = proxies
+        self._open: set[GuardedHttp] = set()
+        self._by_address: Counter[str] = Counter()
+        self._refused = 0
+
+    def enter(self, connection: "GuardedHttp", address: str | None) -> EngageError | None:
+        """Counts a new connection; the error to answer with where it is one too many."""
+        self._open.add(connection)
+        if address is not None:
+            self._by_address[address] += 1
+        if len(self._open) > self.bounds.connections + TELLING:
+            connection.transport.abort()
+        if len(self._open) > self.bounds.connections:
+            self._refused += 1
+            return Full(f"at most {self.bounds.connections} connections to this process, and all are taken")
+        if address is not None and 0 < self.bounds.per_ip < self._by_address[address]:
+            self._refused += 1
+            return RateLimited(f"at most {self.bounds.per_ip} connections of one address", PER_IP_RETRY_SECONDS)
+        return None
+
+    def leave(self, connection: "GuardedHttp", address: str | None) -> None:
+        if connection not in self._open:
+            return
+        self._open.discard(connection)
+        if address is not None:
+            self._by_address[address] -= 1
+            if not self._by_address[address]:
+                del self._by_address[address]
+
+    def address(self, peer: tuple[str, int] | None) -> str | None:
+        """The name to count a peer by; None for what is not counted: a trusted proxy, or no address at all."""
+        if peer is None or self._proxies.trusts(peer[0]):
+            return None
+        with contextlib.suppress(ValueError):
+            return client_address(peer[0])
+        return None
+
+    async def watch(self) -> None:
+        """Ends whoever is slow, for as long as the process serves."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            for number, connection in enumerate(list(self._open)):
+                connection.look()
+                if number % LOOKS_AT_ONCE == LOOKS_AT_ONCE - 1:
+                    await asyncio.sleep(0)  # others are served in between
+            if self._refused:
+                log.warning("connections refused", number=self._refused, open=len(self._open))
+                self._refused = 0
+
+
+class GuardedHttp(HttpToolsProtocol):
+    """One connection. `guard` is set on a subclass by the server, which uvicorn makes connections of."""
+
+    guard: ClassVar[Connections]
+
+    _head = 0  # bytes of a head that is not whole yet
+    _refusal: EngageError | None = None
+    _address: str | None = None
+    _awaited: object = None  # whose part is waited for: the request, or this connection for its first one …
+    _in_body = False
+    _looks = 0  # … and how many looks have found it so
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._address = self.guard.address(self.client)
+        self._refusal = self.guard.enter(self, self._address)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.guard.leave(self, self._address)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refusal is not None:
+            self._end(self._refusal)
+            return
+        super().data_received(data)
+        # `scope` is made when a message begins, and is the cycle's once its head is whole.
+        if self.scope is None or (self.cycle is not None and self.cycle.scope is self.scope):
+            self._head = 0
+            return
+        self._head += len(data)
+        if self._head > MAX_HEAD_BYTES:
+            self._end(HeadersTooLarge(f"a request line and headers of at most {MAX_HEAD_BYTES} bytes", "more"))
+
+    def look(self) -> None:
+        """Called once a second: ends the connection where a part of a request takes too long."""
+        if self._refusal is not None:
+            self._looks += 1
+            if self._looks > TELLING_SECONDS:
+                self.transport.abort()
+            return
+        cycle = self.cycle
+        in_body = cycle is not None and cycle.scope is self.scope
+        if in_body and not cycle.more_body:
+            self._awaited = None
+            return
+        awaited = self if cycle is None else self.scope
+        if awaited is not self._awaited or in_body is not self._in_body:
+            self._awaited, self._in_body, self._looks = awaited, in_body, 0
+            return
+        self._looks += 1
+        bounds = self.guard.bounds
+        seconds = bounds.body_seconds if in_body else bounds.head_seconds
+        if self._looks * LOOK_SECONDS < seconds:
+            return
+        if self.transport.is_closing():
+            self.transport.abort()  # it does not take what was to be the last it gets
+        else:
+            part = "body" if in_body else "head (its line and headers)"
+            self._end(RequestTimeout(f"a request's whole {part} within {seconds:g} s", "a part of it"))
+
+    def _end(self, error: EngageError) -> None:
+        """Answers with the error, unless another answer has begun, and closes."""
+        if self.transport.is_closing():
+            return
+        begun = self.cycle is not None and (
+            not self.cycle.response_complete if self.cycle.scope is not self.scope else self.cycle.response_started
+        )
+        if not begun:
+            status, headers, body = error_response(error)
+            lines = [b"HTTP/1.1 %d %s" % (status, HTTPStatus(status).phrase.encode()), b"connection: close"]
+            lines += [name + b": " + value for name, value in [*self.server_state.default_headers, *headers]]
+            self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
+        if self.cycle is not None and self.cycle.scope is self.scope:
+            self.cycle.disconnected = True  # what the application still says goes nowhere
+        self.transport.close()
+
+
+def guarded(guard: Connections) -> type[Any]:
+    """The protocol class of a server with this guard."""
+    return type("GuardedHttp", (GuardedHttp,), {"guard": guard})
