@@ -81,7 +81,7 @@ class LogRecord(msgspec.Struct, gc=False, omit_defaults=True):
     """One event in the log: the `p`erson, when it was `r`eceived (ms), and the `e`vent, byte for byte as it was sent. Where
     the event does not say them itself: the message `i`d and the `k`ind of call. Of its batch: when that was `s`ent (ms), and
     the `c`ontext. How its userId was `v`erified, where it was: by a `h`ash or a `t`oken, by the secret `k`ey, or it is what the
-    `c`laims of a token say.
+    `c`laims of a token say; an alias that asks for a proof and has `n`one.
 
     The time of the event follows from these (`event_time`): whoever reads the log works it out, not who writes it.
     """
