@@ -194,6 +194,7 @@ class _Eraser:
             found.decisions += await self._sift(at.decisions, b"d", _of_one)
             found.put_aside += len([1 async for _, f in _entries(client, at.failed) if _of_one(f[b"d"], self.names)])
             found.waiting += len([1 async for _, f in _entries(client, at.outbox) if _of_task(f, self.names)])
+        found.put_aside += len([entry async for entry in self._refused()])
         found.backtests = len([run async for run in self._backtests()])
         return found
 
@@ -210,9 +211,17 @@ class _Eraser:
             await client.delete(*(key for name in names for key in (at.inbox(name), at.forward(name))))
             await self._sift(at.log, b"e", _of_record, remove=True)
             await self._sift(at.decisions, b"d", _of_one, remove=True)
+        async for entry in self._refused():
+            await client.xdel(keys.refused(self.project), entry)
         async for run in self._backtests():
             await client.delete(backtest_runs.run_key(self.project, run))
             await client.zrem(backtest_runs.list_key(self.project), run)
+
+    async def _refused(self) -> AsyncIterator[bytes]:
+        """Events that were refused because nobody proved to be this person."""
+        async for entry, fields in _entries(self.client, keys.refused(self.project)):
+            if _of_one(fields[b"d"], self.names):
+                yield entry
 
     async def _forget(self) -> None:
         """Asks the deciders to forget, and waits until they have."""

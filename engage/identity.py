@@ -16,7 +16,7 @@ from engage.projects import Project
 from engage.verification import Proof, Verifier
 from engage.verified import INVALID, NONE, VALID, Figure
 from engage.wire import LogRecord, WireEvent, identifier, without, without_proof
-from rules import SERVER, SIGNED
+from rules import SERVER, SIGNED, UNPROVEN
 
 _TIMES: Final = ("timestamp", "originalTimestamp", "sentAt")
 
@@ -106,8 +106,10 @@ class Identity:
                         return _in_event(verifier.refusal(user, given_hash, given_token))
                     record.p = "a:" + anonymous
                     record.e = Raw(without(record.e, ("userId",)))
-        if self.guards_all and (record.k or event.type) == "alias":
-            return _unproven_alias(record, event)
+        if self.guards_inbox and (record.k or event.type) == "alias":
+            if self.guards_all:
+                return _unproven_alias(record, event)
+            record.v = record.v or UNPROVEN
         return None
 
     def reader(self, user: str, given_hash: Any, given_token: Any) -> float:

@@ -158,10 +158,11 @@ class Ingest:
             body = without_ip(body)
         record = to_record(event, Raw(body), kind, None, received_at, None)
         request = Request(sender.trusted)
-        if (refusal := sender.identity.admit(record, event, request)) is not None:
+        refusal = sender.identity.admit(record, event, request)
+        self._limits.events(sender.project.id, scope[ADDRESS], request.records or (record,))
+        if refusal is not None:
             await self._refuse(sender, [(record, refusal)])
             raise refusal
-        self._limits.events(sender.project.id, scope[ADDRESS], request.records)
         self._commit.add(request.records, sender.logs, len(body))
         await self._commit.flushed()
         request.logged()
@@ -196,8 +197,10 @@ class Ingest:
                 if (refusal := admit(record, event, request)) is not None:
                     results[index] = _failure(refusal, index)
                     refused.append((record, refusal))
+        if refused or request.records:
+            counted = [*request.records, *(record for record, _ in refused)] if refused else request.records
+            self._limits.events(sender.project.id, scope[ADDRESS], counted)
         if records := request.records:
-            self._limits.events(sender.project.id, scope[ADDRESS], records)
             self._commit.add(records, sender.logs, len(body) + len(memoryview(batch.context)) * len(records))
             await self._commit.flushed()
             request.logged()

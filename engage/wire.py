@@ -43,6 +43,9 @@ class WireContext(msgspec.Struct, gc=False):
     userToken: Any = None
 
 
+_NO_CONTEXT: Final = WireContext()
+
+
 class WireEvent(msgspec.Struct, gc=False):
     """One call as a client sends it; unknown fields are kept in the log and ignored here."""
 
@@ -79,7 +82,7 @@ class LogRecord(msgspec.Struct, gc=False, omit_defaults=True):
     """One event in the log: the `p`erson, when it was `r`eceived (ms), and the `e`vent, byte for byte as it was sent. Where
     the event does not say them itself: the message `i`d and the `k`ind of call. Of its batch: when that was `s`ent (ms), and
     the `c`ontext. How its userId was `v`erified, where it was: by a `h`ash or a `t`oken, by the secret `k`ey, or it is what the
-    `c`laims of a token say.
+    `c`laims of a token say; an alias that asks for a proof and has `n`one.
 
     The time of the event follows from these (`event_time`): whoever reads the log works it out, not who writes it.
     """
@@ -108,8 +111,6 @@ _from_iso = datetime.fromisoformat
 _LONE = re.compile("[\ud800-\udfff]")
 _LATEST = 2**53  # ms; what is beyond is no time, and might not fit where times are kept
 PROOFS: Final = ("userHash", "userToken")
-_PLAIN = re.compile(r"[A-Za-z0-9_.-]+")  # a hash or a token, written without any escape
-_COMMA = ord(",")
 _BRACKET = ord("[")  # a number is looked for five times as fast as b"["
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
@@ -215,31 +216,17 @@ def without(raw: bytes, fields: Collection[str], context_fields: Collection[str]
 
 def without_proof(raw: bytes, event: WireEvent) -> bytes:
     """An event without the userHash and userToken that it carries: they open an inbox, so they do not go into the log."""
-    context = event.context
-    at_top = [(name, value) for name in PROOFS if (value := getattr(event, name)) is not None]
-    inside = [(name, value) for name in PROOFS if context is not None and (value := getattr(context, name)) is not None]
-    if len(at_top) + len(inside) == 1:
-        [(name, value)] = at_top or inside
-        if (cut := _cut(raw, name, value)) is not None:
+    inner = event.context or _NO_CONTEXT
+    given = [v for v in (event.userHash, event.userToken, inner.userHash, inner.userToken) if v is not None]
+    # Mostly there is one, plainly written: it is cut out with its comma. No text inside JSON holds bare quotes, so what is found
+    # is a field; and once nothing of its name or value is left, it was the one.
+    if len(given) == 1 and type(value := given[0]) is str and '"' not in value and "\\" not in value:
+        name = b"userHash" if value is event.userHash or value is inner.userHash else b"userToken"
+        text = value.encode()
+        cut = raw.replace(b'"%b":"%b",' % (name, text), b"", 1)
+        if len(cut) < len(raw) and text not in cut and name not in cut:
             return cut
-    return without(raw, [name for name, _ in at_top], [name for name, _ in inside])
-
-
-def _cut(raw: bytes, name: str, value: object) -> bytes | None:
-    """The text without one plain field and its comma, where it can be cut out as it stands; None where it takes more care.
-
-    The value stands there once, and no text inside JSON holds bare quotes: so what is found is the field.
-    """
-    if not isinstance(value, str) or _PLAIN.fullmatch(value) is None or raw.count(value.encode()) != 1:
-        return None
-    field = f'"{name}":"{value}"'.encode()
-    start = raw.find(field)
-    end = start + len(field)
-    if start < 0:
-        return None
-    if raw[end] == _COMMA:
-        return raw[:start] + raw[end + 1 :]
-    return raw[: start - 1] + raw[end:] if raw[start - 1] == _COMMA else None
+    return without(raw, PROOFS, PROOFS)
 
 
 def _check_call(event: WireEvent, kind: str | None) -> None:

@@ -9,7 +9,7 @@ from rules.documents import Article, ArticleContent, Definitions, Message, Proje
 from rules.duration import format_duration, parse_duration
 from rules.errors import DurationError, RulesError, StateError
 from rules.evaluate import evaluate, read_pair, read_value
-from rules.event import SERVER, SIGNED, Event
+from rules.event import SERVER, SIGNED, UNPROVEN, Event
 from rules.explain import LANGUAGES, Explanation, Language, explain
 from rules.ids import delivery_id, delivery_shard_hash, hash16
 from rules.merge import FORGOTTEN, LINKED, MERGED, Gift, Link
@@ -32,6 +32,7 @@ __all__ = [
     "SERVER",
     "SERVICE",
     "SIGNED",
+    "UNPROVEN",
     "Article",
     "ArticleContent",
     "Backtest",

@@ -7,6 +7,7 @@ import msgspec
 # Who vouches for an event, as its record in the log says it.
 SIGNED: Final = "c"  # the customer's backend, by the claims of a signed token
 SERVER: Final = "k"  # the customer's server, by the secret key
+UNPROVEN: Final = "n"  # nobody, where an inbox is guarded: an alias, which would bring another user's messages along
 
 
 class Event(msgspec.Struct):

@@ -77,6 +77,8 @@ def test_an_event_becomes_a_message_on_the_stream_over_all_nodes(
             env={
                 "ENGAGE_REDIS_URL": f"redis+cluster://127.0.0.1:{cluster[0]}",
                 "ENGAGE_QUEUE_URL": f"redis://127.0.0.1:{queue_port}",
+                "ENGAGE_IDENTITY_SECRET": "a secret that only counts who comes verified",
+                "ENGAGE_IDENTITY_ENFORCE": "off",
             },
         )
         people = [f"user-{number}" for number in range(24)]
@@ -93,6 +95,8 @@ def test_an_event_becomes_a_message_on_the_stream_over_all_nodes(
                 assert next(line for line in lines if line.startswith(":"))  # the subscription stands
                 assert client.post("/v1/page", json={"userId": "user-0"}).status_code == 200
                 assert "Hello user-0" in next(line for line in lines if line.startswith("data:"))
+        with running.client(auth=(running.secret_key, "")) as server:
+            until(lambda: server.get("/api/identity").json()["users"]["none"] == len(people), what="all are counted")
         for port in cluster:  # every node has its part
             with redis.Redis(port=port) as node:
                 assert node.dbsize() > 0

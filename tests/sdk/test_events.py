@@ -118,6 +118,21 @@ def test_another_user_gets_another_anonymous_id(service: FakeService, site: Site
     assert before["anonymousId"] == first["anonymousId"] == again["anonymousId"] != other["anonymousId"]
 
 
+def test_events_carry_the_proof_of_who_is_signed_in_and_of_nobody_else(service: FakeService, site: Site) -> None:
+    page = site.open()
+    page.evaluate("engage.track('A'); engage.identify('u1', {}, {userHash: 'proof'}); engage.track('B')")
+    page.evaluate("engage.identify('u2'); engage.track('C'); engage.reset(); engage.track('D')")
+    service.wait_event("D")
+    said = [
+        (event.get("event"), event.get("userId"), event.get("userHash"))
+        for event in service.events
+        if event["type"] != "page"
+    ]
+    assert said == [
+        ("A", None, None), (None, "u1", "proof"), ("B", "u1", "proof"), (None, "u2", None), ("C", "u2", None), ("D", None, None),
+    ]  # fmt: skip
+
+
 def test_events_survive_an_outage_and_a_reload_with_the_same_ids(service: FakeService, site: Site) -> None:
     service.down = True
     page = site.open()

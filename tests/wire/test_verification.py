@@ -231,6 +231,44 @@ def test_what_a_token_says_is_applied_once_and_no_unsigned_word_changes_it(wire,
     until(lambda: state(wire, user)["state"]["group_id"] == "other", what="the new token's group")
 
 
+def test_who_is_removed_is_gone_from_what_was_refused_too(guarded, wire, user):
+    wire.post("/v1/track", track(user, messageId=f"{user}-refused"))
+    assert f"{user}-refused".encode() in stored(guarded)
+    gone = wire.http.delete(f"/api/users/{user}", auth=(wire.product.secret_key, ""), timeout=60)
+    assert (gone.status_code, gone.json()["erased"]["put_aside"], gone.json()["left"]["put_aside"]) == (200, 1, 0), (
+        gone.text
+    )
+    assert f"{user}-refused".encode() not in stored(guarded)
+
+
+def test_where_inboxes_are_guarded_no_alias_brings_another_users_messages_along(service, tmp_path):
+    environment = {"ENGAGE_IDENTITY_SECRET": SECRET}  # `inbox` is the default
+    wire = Wire(service(rules=write_definitions(tmp_path / "definitions"), env=environment))
+    victim = {"userHash": user_hash(SECRET, "victim")}
+    wire.track("victim", "Wake")
+    until(lambda: wire.inbox("victim", **victim), what="the victim's message")
+    mallory = {"userHash": user_hash(SECRET, "mallory")}
+    for alias in (
+        {"userId": "mallory", "previousId": "victim", **mallory},
+        {"userId": "mallory", "previousId": "victim"},
+        {"userId": "mallory", "anonymousId": "victim", "previousId": "victim"},
+        {"anonymousId": "nobody", "previousId": "victim"},
+    ):
+        assert wire.post("/v1/alias", alias).status_code == 200
+    # What a visitor has is still brought along, also without proof.
+    assert wire.post("/v1/track", {"anonymousId": "visitor", "event": "Wake"}).status_code == 200
+    assert wire.post("/v1/alias", {"userId": "aiko", "previousId": "visitor"}).status_code == 200
+    until(lambda: wire.inbox("aiko", userHash=user_hash(SECRET, "aiko")), what="the visitor's message is Aiko's")
+    wire.track("mallory", "Other")
+    until(lambda: wire.server("/api/users/mallory").json()["state"]["session"]["events"] == 4, what="all is decided")
+    assert wire.inbox("mallory", **mallory) == []
+    assert wire.http.get("/v1/inbox", params={"writeKey": wire.key, "anonymousId": "nobody"}).json() == {
+        "deliveries": []
+    }
+    assert len(wire.inbox("victim", **victim)) == 1
+    wire.http.close()
+
+
 def test_an_open_stream_ends_with_its_token(wire, user):
     # Long expired for everybody but for the leeway of 60 s, of which two seconds are left.
     query = {"writeKey": wire.key, "userId": user, "userToken": token(user, -58)}

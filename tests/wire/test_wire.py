@@ -18,6 +18,7 @@ from engage.log import decode_entry, to_event
 from engage.wire import (
     MAX_DEPTH,
     MAX_ID,
+    PROOFS,
     LogRecord,
     Times,
     decode_event,
@@ -27,6 +28,7 @@ from engage.wire import (
     repair,
     to_record,
     too_deep,
+    without_proof,
 )
 
 NOW = 1_800_000_000_000
@@ -199,6 +201,53 @@ def test_envelope_context_lies_below_the_events_own():
     made = to_record(decode_event(body), msgspec.Raw(body), "track", None, NOW, envelope)
     [logged] = decode_entry(encode_records([made]))
     assert to_event(logged).context == {"locale": "ja", "app": "x", "page": {"path": "/a"}}
+
+
+HASH = "ab12" * 16
+FIELD = {"userHash": HASH}
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")], ids=["compact", "spaced"])
+@pytest.mark.parametrize(
+    "carried",
+    [
+        {**FIELD, "event": "e"},
+        {"event": "e", **FIELD},
+        {"event": "e", "userToken": "a.b-_.c", **FIELD},
+        {"event": "e", "userToken": "a.b-_.c", "properties": {"x": 1}},
+        {"event": "e", "context": FIELD},
+        {"event": "e", "context": {**FIELD, "app": 1}},
+        {"event": "e", "context": {"app": 1, **FIELD}, **FIELD},
+        {"event": "e", "userHash": 'a","event":"other'},
+        {"event": "e", "userHash": "\\"},
+        {"event": "e", "userHash": "é"},
+        {"event": "e", "userHash": ["a", {"userHash": "b"}]},
+        {"event": "e", "userHash": "", "userToken": ""},
+    ],
+)
+def test_a_proof_is_taken_out_wherever_it_stands_and_nothing_else_is(carried, separators):
+    sent = {"messageId": "m", **carried, "big": 10**40}
+    found = without_proof(body := json.dumps(sent, separators=separators).encode(), decode_event(body))
+    expected = {name: value for name, value in sent.items() if name not in PROOFS}
+    if "context" in expected:
+        expected["context"] = {name: value for name, value in expected["context"].items() if name not in PROOFS}
+    assert json.loads(found) == expected
+    assert list(json.loads(found)) == list(expected)
+
+
+@pytest.mark.parametrize("bag", ["properties", "traits"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_field_of_the_same_name_among_properties_is_no_proof(bag, order):
+    sent = dict([("userHash", HASH), (bag, FIELD | {"text": f'"userHash":"{HASH}",'}), ("event", "e")][::order])
+    body = json.dumps(sent, separators=(",", ":")).encode()
+    assert json.loads(without_proof(body, decode_event(body))) == {bag: sent[bag], "event": "e"}
+
+
+def test_a_key_written_with_escapes_is_a_proof_all_the_same():
+    body = b'{"event":"e","user\\u0048ash":"abc","properties":{"userHash":"abc","n":1.50}}'
+    event = decode_event(body)
+    assert event.userHash == "abc"
+    assert without_proof(body, event) == b'{"event":"e","properties":{"userHash":"abc","n":1.50}}'
 
 
 def test_gzip_of_python_is_what_inflate_reads():
