@@ -349,3 +349,10 @@ def test_interactions_with_deliveries_nobody_knows_are_kept_within_bounds() -> N
     for number in range(100):
         world.send(event("Message Shown", T + number, properties={"delivery_id": f"{number}"}))
     assert len(world.states[USER].strays) == 20
+
+
+@pytest.mark.parametrize(("vouched", "asked"), [(None, 2), ("k", 2), ("h", 1), ("t", 1)])
+def test_who_proves_to_be_one_user_has_not_proven_to_have_been_another(vouched: str | None, asked: int) -> None:
+    world = World(rulebook(rule()))
+    world.send(msgspec.structs.replace(alias("victim", "ann"), vouched=vouched))
+    assert sorted(told.person for told in world.on_the_way) == ["a:victim", "u:victim"][:asked]
