@@ -45,7 +45,7 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
-def until(ask: Callable[[], T], seconds: float = 15.0, what: str = "") -> T:
+def until(ask: Callable[[], T], seconds: float = 45.0, what: str = "") -> T:
     """Asks again and again until the answer is true; fails with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (answer := ask()):

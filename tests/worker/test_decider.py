@@ -46,7 +46,7 @@ async def _decide_until(url: str, events: int, rulebook: Rulebook | None = None)
     shard = ShardDecider(client, client, KEYS, reader, doorbell, 7 * 86_400_000)
     assert await shard.acquire()
     running = asyncio.create_task(shard.run())
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while int(await client.hget(KEYS.stats, "events") or 0) < events:
             await asyncio.sleep(0.01)
     shard.stopping = True

@@ -107,7 +107,7 @@ class Shard:
 
     async def until(self, true: Callable[[], bool]) -> None:
         assert self.running is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not true():
                 if self.running.done():
                     self.running.result()

@@ -118,7 +118,7 @@ def _what_came_of_it(url: str, records: list[dict[str, Any]], book: Rulebook, ki
         return killed, {key: encode_state(state) for key, state in states.items()}, deliveries, matches
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 def test_killed_at_random_it_delivers_what_an_undisturbed_run_delivers(
     empty_store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
