@@ -7,8 +7,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from engage.access import Access
-from engage.errors import InvalidRequest
 from engage.public import json_response
+from engage.query import whole_number
 from engage.refused import KEPT, read_refused
 from engage.times import now_ms
 from engage.verified import DAYS, read_users
@@ -46,7 +46,5 @@ class IdentityApi:
     async def refused(self, request: Request) -> Response:
         """The newest events that were refused for want of proof."""
         project = self._access.secret(request)
-        text = request.query_params.get("limit", str(USUAL))
-        if not text.isdecimal() or len(text) > 6 or not 1 <= int(text) <= KEPT:
-            raise InvalidRequest(f"a number from 1 to {KEPT}", text, field="limit")
-        return json_response({"events": await read_refused(self._client, project.id, int(text))})
+        limit = whole_number(request.query_params.get("limit"), "limit", KEPT) or USUAL
+        return json_response({"events": await read_refused(self._client, project.id, limit)})

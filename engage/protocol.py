@@ -13,7 +13,15 @@ from typing import Any, ClassVar, Final
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from engage.errors import EngageError, Full, HeadersTooLarge, RateLimited, RequestTimeout, error_response
+from engage.errors import (
+    EngageError,
+    Full,
+    HeadersTooLarge,
+    InvalidRequest,
+    RateLimited,
+    RequestTimeout,
+    error_response,
+)
 from engage.logs import get_logger
 from engage.proxies import Proxies, client_address
 
@@ -125,6 +133,9 @@ class GuardedHttp(HttpToolsProtocol):
         self._head += len(data)
         if self._head > MAX_HEAD_BYTES:
             self._end(HeadersTooLarge(f"a request line and headers of at most {MAX_HEAD_BYTES} bytes", "more"))
+
+    def send_400_response(self, msg: str) -> None:
+        self._end(InvalidRequest("a request in HTTP/1.1", "something else"))
 
     def look(self) -> None:
         """Called once a second: ends the connection where a part of a request takes too long."""
