@@ -20,7 +20,6 @@ import msgspec
 
 from rules import Problem
 
-
 # What msgspec says, as far as it is taken apart.
 _EXPECTED = re.compile(r"Expected (.+?)(?:, got (.+?))?(?: - at `(.+)`)?")
 _FIELD = re.compile(r"Object (missing required|contains unknown) field `(.*?)`(?: - at `(.+)`)?", re.DOTALL)

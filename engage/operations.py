@@ -220,7 +220,9 @@ _SERVER: Final = [
     Operation(
         method="POST", path="/api/rulebooks", name="publish", tag=_PUBLISHING, access="server",
         summary="Put files in place, take others away, and publish what follows, all or nothing",
-        body=Push, answers=[
+        body=Push,
+        examples={"article": {"base": 1, "author": "ci", "files": {"articles/guide.en.md": "# Guide\n\nRead this.\n"}}},
+        answers=[
             Answer(200, "Nothing changes.", a.Published),
             Answer(201, "There is a new rulebook.", a.Published),
         ],
@@ -236,6 +238,7 @@ _SERVER: Final = [
         method="POST", path="/api/rulebooks/{version}/rollback", name="rollBack", tag=_PUBLISHING, access="server",
         summary="Publish what an earlier rulebook held, as a new one",
         parameters=[_path("version", _RULEBOOK, "The version to go back to.", 1)], body=Rollback,
+        examples={"of the first": {"base": 1}, "of the second": {"base": 2}},
         answers=[
             Answer(200, "Nothing changes.", a.Published),
             Answer(201, "There is a new rulebook.", a.Published),
