@@ -2,7 +2,6 @@
 over to the group commit; the 200 is sent after the fsync.
 """
 
-import hmac
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any, Final
@@ -13,6 +12,7 @@ from msgspec import Raw
 
 from engage.access import basic_user, check_origin
 from engage.anonymize import context_without_ip, holds_ip, without_ip
+from engage.audit import KEY, Trail
 from engage.commit import GroupCommit
 from engage.cors import cors_headers
 from engage.errors import (
@@ -27,10 +27,13 @@ from engage.errors import (
 )
 from engage.guard import ADDRESS, HSTS
 from engage.identity import Identity, Request
+from engage.keyring import KeyRing
 from engage.keys import ShardKeys
 from engage.limits import Limits
 from engage.logs import get_logger
+from engage.policies import Standing
 from engage.projects import Project
+from engage.secret_keys import SecretKey
 from engage.store import STORE_ERRORS
 from engage.times import now_ms
 from engage.wire import (
@@ -74,21 +77,26 @@ ROUTES: Final[dict[str, str | None]] = {
 MAX_CONTEXT_COPIES: Final = 4 * MAX_BATCH_BYTES  # each event of a batch is logged with the batch's context
 MAX_KEPT_HEADER: Final = 512  # bytes of an Authorization header that is remembered
 METRICS_PATH: Final = "/v1/m"
+DO_NOT_TRACK: Final = "do_not_track"  # why an event was not kept: in its result, and in the metrics
+NO_CONSENT: Final = "no_consent"
 _OK: Final = b'{"success":true}'
 _RESULT_OK: Final = b'{"status":200}'
 
 
 class Sender(msgspec.Struct, frozen=True):
-    """Who a key stands for: a project's pages, or, `trusted`, its servers."""
+    """Who a key stands for: a project's pages, or, with a secret `key`, its servers, which are `trusted`."""
 
     project: Project
     identity: Identity
     logs: list[str]
     trusted: bool
+    privacy: Standing
+    key: SecretKey | None = None
 
 
 class Ingest:
-    """Counts are kept by `count(outcome, events)`; events refused for want of proof by `put_aside(project, events)`."""
+    """Counts are kept by `count(outcome, events)`; events refused for want of proof by `put_aside(project, events)`. `ring` knows the secret
+    keys, `trail` notes their use."""
 
     def __init__(
         self,
@@ -100,20 +108,28 @@ class Ingest:
         put_aside: Callable[[str, Sequence[Refused]], Awaitable[None]],
         limits: Limits,
         store_ip: bool,
+        ring: KeyRing,
+        trail: Trail,
+        privacy: Mapping[str, Standing],
+        respect_dnt: bool,
     ) -> None:
         self._commit = commit
         self._count = count
         self._put_aside = put_aside
         self._limits = limits
         self._store_ip = store_ip
+        self._trail = trail
+        self._respect_dnt = respect_dnt
+        self._ring = ring
         self._keys: dict[str, Sender] = {}
-        self._servers: list[tuple[bytes, Sender]] = []
+        self._servers: dict[str, Sender] = {}
         for project in projects:
             logs = [ShardKeys(project.id, shard).log for shard in range(shards)]
             identity = identities[project.id]
-            self._keys[project.write_key] = Sender(project, identity, logs, trusted=False)
-            self._servers.append((project.secret_key.encode(), Sender(project, identity, logs, trusted=True)))
+            self._keys[project.write_key] = Sender(project, identity, logs, False, privacy[project.id])
+            self._servers[project.id] = Sender(project, identity, logs, True, privacy[project.id])
         self._basic: dict[bytes, Sender] = {}
+        ring.on_change.append(self._basic.clear)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         origin = None
@@ -126,10 +142,14 @@ class Ingest:
         except EngageError as error:
             self._count(error.code, 1)
             status, headers, reply = error_response(error)
+            if status == 401:
+                self._trail.request(scope, scope["path"], status)
         except Exception:
             log.exception("ingest failed", path=scope["path"])
             self._count(EngageError.code, 1)
             status, headers, reply = error_response(EngageError("no failure of the service", hint="its log says more"))
+        if KEY in scope:
+            self._trail.request(scope, scope["path"], status)
         if origin is not None:
             headers += cors_headers(origin)
         if scope["scheme"] == "https":
@@ -154,10 +174,20 @@ class Ingest:
     ) -> tuple[int, bytes]:
         event = _decode_one(body)
         sender = self._sender(scope, authorization, event.writeKey, origin)
+        request = Request(sender.trusted)
+        if self._respect_dnt and not sender.trusted and asks_not_to_be_tracked(scope["headers"]):
+            self._count(DO_NOT_TRACK, 1)
+            return 200, b'{"success":true,"skipped":"do_not_track"}'
         if holds_ip(event.context) and not self._store_ip:
             body = without_ip(body)
+        if sender.privacy.active and (policy := sender.privacy.policy) is not None:
+            request.policy = policy
+            if policy.concerns(body):
+                if not policy.consents(body):
+                    self._count(NO_CONSENT, 1)
+                    return 200, b'{"success":true,"skipped":"no_consent"}'
+                body = policy.event(body)
         record = to_record(event, Raw(body), kind, None, received_at, None)
-        request = Request(sender.trusted)
         refusal = sender.identity.admit(record, event, request)
         self._limits.events(sender.project.id, scope[ADDRESS], request.records or (record,))
         if refusal is not None:
@@ -174,21 +204,38 @@ class Ingest:
     ) -> tuple[int, bytes]:
         batch = _decode_envelope(body)
         sender = self._sender(scope, authorization, batch.writeKey, origin)
+        if self._respect_dnt and not sender.trusted and asks_not_to_be_tracked(scope["headers"]):
+            self._count(DO_NOT_TRACK, len(batch.batch))
+            return _replied(200, [_skipped(DO_NOT_TRACK)] * len(batch.batch))
         admit = sender.identity.admit
         sent_at = parse_time(batch.sentAt)
         request = Request(sender.trusted, batch.userHash, batch.userToken)
         context = _common_context(batch, request)
         if context is not None and holds_ip(decode_context(context)) and not self._store_ip:
             context = Raw(context_without_ip(bytes(context)))
+        policy, consents = None, True
+        if sender.privacy.active and (policy := sender.privacy.policy) is not None:
+            request.policy = policy
+            if not policy.concerns(body):
+                policy = None
+            elif context is not None:
+                consents = policy.context_consents(bytes(context))
+                context = Raw(policy.context(bytes(context)))
         refused: list[Refused] = []
         results = [_RESULT_OK] * len(batch.batch)
-        bad = 0
+        bad = skipped = 0
         for index, item in enumerate(batch.batch):
             try:
                 event = _decode_one(bytes(item))
                 own = event.context
                 if own is not None and own.ip is not NOTHING and holds_ip(own) and not self._store_ip:
                     item = Raw(without_ip(bytes(item)))
+                if policy is not None:
+                    if not policy.consents(bytes(item), consents):
+                        results[index] = _skipped(NO_CONSENT)
+                        skipped += 1
+                        continue
+                    item = Raw(policy.event(bytes(item)))
                 record = to_record(event, item, None, sent_at, received_at, context)
             except EngageError as error:
                 results[index] = _failure(error, index)
@@ -204,14 +251,15 @@ class Ingest:
             self._commit.add(records, sender.logs, len(body) + len(memoryview(batch.context)) * len(records))
             await self._commit.flushed()
             request.logged()
-            self._count("accepted", len(results) - bad - len(refused))
+            self._count("accepted", len(results) - bad - skipped - len(refused))
         if refused:
             await self._refuse(sender, refused)
         if bad:
             self._count("invalid_event", bad)
+        if skipped:
+            self._count(NO_CONSENT, skipped)
         # A batch of which nothing could be read is the sender's mistake; one readable event makes it a success.
-        status, success = (400, b"false") if bad and bad == len(results) else (200, b"true")
-        return status, b'{"success":' + success + b',"results":[' + b",".join(results) + b"]}"
+        return _replied(400 if bad and bad == len(results) else 200, results)
 
     async def _refuse(self, sender: Sender, refused: Sequence[Refused]) -> None:
         """Puts events for which nobody gave proof where an operator finds them."""
@@ -235,6 +283,8 @@ class Ingest:
             sender = self._keys.get(parse_qs(scope["query_string"].decode("latin-1")).get("writeKey", [""])[0])
         if sender is None:
             raise Unauthorized("a valid write key as Basic auth user name, as `writeKey` in the body, or in the query")
+        if sender.key is not None:
+            scope[KEY] = sender.key
         if origin is not None:
             if sender.trusted:
                 hint = "a secret key belongs on servers only: take it out of the page, and use the write key"
@@ -243,12 +293,12 @@ class Ingest:
         return sender
 
     def _by_key(self, key: str) -> Sender | None:
-        """A write key's pages; or a secret key's servers, compared in constant time."""
-        found = self._keys.get(key)
-        for secret, sender in self._servers:
-            if hmac.compare_digest(secret, key.encode()):
-                found = sender
-        return found
+        """A write key's pages; or a secret key's servers."""
+        if (pages := self._keys.get(key)) is not None:
+            return pages
+        held = self._ring.find(key)
+        sender = None if held is None else self._servers.get(held.project)
+        return None if sender is None else msgspec.structs.replace(sender, key=held)
 
 
 def _headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[int | None, bytes | None, bytes | None, bytes | None]:
@@ -342,6 +392,21 @@ def _decode_envelope(body: bytes) -> WireBatch:
     if len(batch.batch) > MAX_BATCH_EVENTS:
         raise PayloadTooLarge(f"at most {MAX_BATCH_EVENTS} events in a batch", str(len(batch.batch)), field="$.batch")
     return batch
+
+
+def _replied(status: int, results: Iterable[bytes]) -> tuple[int, bytes]:
+    success = b"true" if status == 200 else b"false"
+    return status, b'{"success":' + success + b',"results":[' + b",".join(results) + b"]}"
+
+
+def _skipped(why: str) -> bytes:
+    """The result of an event that is not kept, as its sender wishes: a success, for it must not be sent again."""
+    return b'{"status":200,"skipped":"%b"}' % why.encode()
+
+
+def asks_not_to_be_tracked(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a browser sends `DNT: 1` or `Sec-GPC: 1` (Global Privacy Control)."""
+    return any(name in (b"dnt", b"sec-gpc") and value.strip() == b"1" for name, value in headers)
 
 
 def _failure(error: EngageError, index: int) -> bytes:
