@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from engage.backtest_runs import Run
+from engage.dead_letters import Kind as LetterKind
 from engage.publications import DocumentVersion, Publication
 from engage.verified import Users
 from rules import Article, Message, Problem, Project, Rule, Segment
@@ -196,17 +197,21 @@ class IdentityFigure(msgspec.Struct):
     users: Users
 
 
-class RefusedEvent(msgspec.Struct):
+class DeadLetter(msgspec.Struct, omit_defaults=True):
+    """What could not be taken, decided or delivered; a text where it was no JSON. A `delivery` of what could not be rendered, else an `event`."""
+
     id: str
+    kind: LetterKind
     received_at: Time
-    reason: str
-    event: dict[str, Any]
+    error: Said
+    event: Any = None
+    delivery: Any = None
 
 
-class RefusedEvents(msgspec.Struct):
+class DeadLetters(msgspec.Struct):
     """The newest first."""
 
-    events: list[RefusedEvent]
+    letters: list[DeadLetter]
 
 
 class Rulebooks(msgspec.Struct):

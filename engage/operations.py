@@ -8,18 +8,21 @@ from msgspec import Meta
 
 from engage import answers as a
 from engage.api import MAX_RECORDS, MAX_WAIT, USUAL_RECORDS
+from engage.audit_api import MOST as MAX_ENTRIES
+from engage.audit_api import USUAL as USUAL_ENTRIES
+from engage.audit_api import Page
 from engage.backtest_api import BacktestRequest
 from engage.backtest_runs import ENDED, Run
 from engage.calls import CALLS
+from engage.dead_letters import ID_PATTERN as LETTER_ID
+from engage.dead_letters import KINDS as LETTERS
 from engage.differing import LIVE
 from engage.erasing import Erased
-from engage.identity_api import USUAL as USUAL_REFUSED
 from engage.ingest import METRICS_PATH, ROUTES
 from engage.openapi import Answer, Operation, Parameter, document
 from engage.public import Claim
 from engage.publications import Snapshot
 from engage.query import MOST
-from engage.refused import KEPT as MAX_REFUSED
 from engage.rulebook_api import MAX_LISTED, USUAL_LISTED, Push, Rollback
 from engage.sdk import LOADER
 from rules import KINDS, LANGUAGES, Explanation
@@ -321,12 +324,25 @@ _SERVER: Final = [
         summary="Read how many users come verified", answers=[Answer(200, "The figure.", a.IdentityFigure)],
     ),
     Operation(
-        method="GET", path="/api/identity/refused", name="listRefused", tag=_STATISTICS, access="server",
-        summary="Read the newest events that were refused for want of proof",
+        method="GET", path="/api/dead-letters", name="listDeadLetters", tag=_STATISTICS, access="server",
+        summary="Read what could not be taken, decided or delivered, with the reason",
         parameters=[
-            Parameter("limit", _number(1, MAX_REFUSED), f"How many at most; {USUAL_REFUSED} where nothing is said.", 5),
+            Parameter("kind", {"type": "string", "enum": list(LETTERS)}, "Only what became of it so."),
+            Parameter("before", Annotated[str, Meta(pattern=LETTER_ID)], "Only those before this one: its id."),
+            Parameter("limit", _number(1, MAX_RECORDS), f"How many at most; {USUAL_RECORDS} where nothing is said.", 5),
         ],
-        answers=[Answer(200, "The events.", a.RefusedEvents)],
+        answers=[Answer(200, "The letters, the newest first.", a.DeadLetters)],
+    ),
+    Operation(
+        method="GET", path="/api/audit", name="listAudit", tag=_STATISTICS, access="server",
+        summary="Read what was done with secret keys, and what was tried without",
+        parameters=[
+            Parameter("before", _number(1, MOST), "Only those before this entry: its number."),
+            Parameter("limit", _number(1, MAX_ENTRIES), f"How many at most; {USUAL_ENTRIES} where nothing is said.", 5),
+            Parameter("key", str, "Only those of the key with this id."),
+            Parameter("user", str, "Only those that were about this user."),
+        ],
+        answers=[Answer(200, "The entries.", Page)],
     ),
 ]  # fmt: skip
 
