@@ -63,7 +63,17 @@ def main() -> None:
     scenario = SCENARIOS[arguments.scenario]
     with _target(scenario, arguments.anywhere) as (url, given):
         file = ROOT / "loadtests" / "scenarios" / f"{arguments.scenario}.py"
-        command = [sys.executable, "-m", "locust", "--locustfile", str(file), "--headless", "--only-summary", "--loglevel", "WARNING"]
+        command = [
+            sys.executable,
+            "-m",
+            "locust",
+            "--locustfile",
+            str(file),
+            "--headless",
+            "--only-summary",
+            "--loglevel",
+            "WARNING",
+        ]
         command += ["--host", url, "--users", str(arguments.users or scenario.users), "--stop-timeout", "10"]
         command += ["--run-time", f"{min(arguments.seconds, MOST_SECONDS)}s"]
         done = subprocess.run(command, env={**os.environ, **given}, check=False)
