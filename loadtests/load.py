@@ -43,8 +43,8 @@ SCENARIOS: Final = {
     "hostile": Scenario(
         60,
         {
-            "ENGAGE_RATE_PER_IP": "100/1000",
-            "ENGAGE_RATE_PER_USER": "20/200",
+            "ENGAGE_RATE_PER_IP": "50/300",
+            "ENGAGE_RATE_PER_USER": "10/100",
             "ENGAGE_HEAD_TIMEOUT": "2s",
             "ENGAGE_BODY_TIMEOUT": "4s",
         },
