@@ -4,9 +4,9 @@ import subprocess
 import sys
 
 import pytest
-from msgspec.structs import replace
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from msgspec.structs import replace
 from sqlalchemy import inspect, text
 
 from engage.database import HEAD, metadata, open_database, schema_version

@@ -59,7 +59,12 @@ def test_what_has_no_effect_is_warned_of():
     ],
 )
 def test_a_rule_that_reads_a_denied_field_is_named(variable, denied):
-    rule = {"id": "r", "trigger": "page", "message": "m", "condition": {"and": [True, {"==": [{"var": variable}, "x"]}]}}
+    rule = {
+        "id": "r",
+        "trigger": "page",
+        "message": "m",
+        "condition": {"and": [True, {"==": [{"var": variable}, "x"]}]},
+    }
     project, _ = parse("project", json.dumps({"id": "p", "privacy": {"deny": [denied]}}).encode(), "project/p.json")
     text = json.dumps(rule).encode()
     parsed, _ = parse("rule", text, "rules/r.json")

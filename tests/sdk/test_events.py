@@ -290,7 +290,9 @@ def test_opt_out_erases_and_silences_until_it_is_taken_back(service: FakeService
     assert service.events[0]["anonymousId"] != service.events[1]["anonymousId"]
 
 
-def test_where_consent_is_required_nothing_is_stored_or_sent_before_it_is_given(service: FakeService, site: Site) -> None:
+def test_where_consent_is_required_nothing_is_stored_or_sent_before_it_is_given(
+    service: FakeService, site: Site
+) -> None:
     site.add("/", ["identify", "ann"], ["page"], options={"consent": "required"})
     page = site.open()
     page.evaluate("engage.track('Early')")
