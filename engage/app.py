@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from engage import refused
+from engage import dead_letters
 from engage.access import Access
 from engage.api import Api
 from engage.articles import Articles
@@ -42,6 +42,7 @@ from engage.proxies import Proxies
 from engage.public import Door, Public, engage_error, json_response
 from engage.rulebook_api import RulebookApi
 from engage.sdk import SdkFiles
+from engage.senders import Senders
 from engage.server import serve
 from engage.settings import Settings
 from engage.shards import fixed_shards
@@ -92,28 +93,26 @@ class Service:
         self._metrics.streams.set_function(lambda: self.hub.count)
         self.hub.bound(settings.max_streams, settings.streams_per_user)
         limits = Limits(settings.rate_per_key, settings.rate_per_ip, settings.rate_per_user, [p.id for p in projects])
-        put_aside = partial(refused.put_aside, self._client)
+        put_aside = partial(dead_letters.put_aside, self._client)
         self._rulebooks = RulebookApi(access, settings)
         self._policies = Policies(self._client, projects, self._rulebooks.settled)
+        self.proxies = Proxies(settings.trusted_proxies)
+        senders = Senders(projects, self._identities, self._policies.of, self._ring, settings.shards)
         self.ingest = Ingest(
             commit,
-            projects,
-            self._identities,
-            settings.shards,
+            senders,
             self._metrics.count,
             put_aside,
             limits,
-            settings.store_ip,
-            self._ring,
             self._trail,
-            self._policies.of,
+            settings.store_ip,
             settings.respect_dnt,
         )
         public = Public(access, self.hub, self._client, settings.shards, Articles(self._client), SdkFiles())
         api = Api(access, self.hub, self._client, settings)
         self.app = Application(
             self.ingest,
-            Proxies(settings.trusted_proxies),
+            self.proxies,
             routes=[
                 *public.routes(),
                 *self._rulebooks.routes(),
@@ -233,4 +232,4 @@ def _internal_error(request: Request, error: Exception) -> Response:
 def run(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT."""
     service = Service(settings, load_projects(settings))
-    serve(service.app, service.hub, settings)
+    serve(service.app, service.ingest, service.hub, service.proxies, settings)

@@ -15,12 +15,12 @@ import msgspec
 import redis.exceptions
 from redis.asyncio.cluster import RedisCluster
 
-from engage import backtest_runs, keys
+from engage import backtest_runs, dead_letters, keys
 from engage.errors import Conflict, NotFound, Unavailable
 from engage.keys import ShardKeys, shard_of
 from engage.log import forgotten
 from engage.people import entries_of, find, is_of
-from engage.store import Script
+from engage.store import Script, entry_order
 from engage.times import now_ms
 from rules import SERVICE
 
@@ -203,7 +203,7 @@ class _Eraser:
             found.decisions += await self._sift(at.decisions, b"d", is_of)
             found.put_aside += len([1 async for _, f in entries_of(client, at.failed) if is_of(f[b"d"], self.names)])
             found.waiting += len([1 async for _, f in entries_of(client, at.outbox) if _of_task(f, self.names)])
-        found.put_aside += len([entry async for entry in self._refused()])
+        found.put_aside += len([entry async for entry in self._letters()])
         found.backtests = len([run async for run in self._backtests()])
         return found
 
@@ -220,16 +220,16 @@ class _Eraser:
             await client.delete(*(key for name in names for key in (at.inbox(name), at.forward(name))))
             await self._sift(at.log, b"e", _of_record, remove=True)
             await self._sift(at.decisions, b"d", is_of, remove=True)
-        async for entry in self._refused():
-            await client.xdel(keys.refused(self.project), entry)
+        async for entry in self._letters():
+            await client.xdel(keys.dead_letters(self.project), entry)
         async for run in self._backtests():
             await client.delete(backtest_runs.run_key(self.project, run))
             await client.zrem(backtest_runs.list_key(self.project), run)
 
-    async def _refused(self) -> AsyncIterator[bytes]:
-        """Events that were refused because nobody proved to be this person."""
-        async for entry, fields in entries_of(self.client, keys.refused(self.project)):
-            if is_of(fields[b"d"], self.names):
+    async def _letters(self) -> AsyncIterator[bytes]:
+        """Events that the door could not take and that name this person."""
+        async for entry, fields in entries_of(self.client, keys.dead_letters(self.project)):
+            if dead_letters.is_of(fields[b"d"], self.names):
                 yield entry
 
     async def _forget(self) -> None:
@@ -241,7 +241,7 @@ class _Eraser:
             self.until[at.log] = entry.decode()
         deadline = time.monotonic() + DECIDED_SECONDS
         for at in places:
-            while order(await self.client.get(at.position) or b"0-0") < order(self.until[at.log]):
+            while entry_order(await self.client.get(at.position) or b"0-0") < entry_order(self.until[at.log]):
                 if time.monotonic() > deadline:
                     raise Unavailable(f"a decider that comes to it within {DECIDED_SECONDS:g} s")
                 await asyncio.sleep(0.02)
@@ -253,7 +253,7 @@ class _Eraser:
         whole: list[bytes] = []
         mixed = number = 0
         async for entry, fields in entries_of(self.client, stream):
-            if until is not None and order(entry) > order(until):
+            if until is not None and entry_order(entry) > entry_order(until):
                 break
             items = _decode_entry(fields[field])
             mine = sum(of(item, self.names) for item in items)
@@ -273,7 +273,7 @@ class _Eraser:
         pipeline = self.client.pipeline(transaction=False)
         try:
             async for entry, fields in entries_of(self.client, stream):
-                if until is not None and order(entry) > order(until):
+                if until is not None and entry_order(entry) > entry_order(until):
                     break
                 items = _decode_entry(fields[field])
                 kept = [item for item in items if not of(item, self.names)]
@@ -300,8 +300,3 @@ class _Eraser:
             result = await self.client.hget(backtest_runs.run_key(self.project, run.decode()), "result")
             if result is not None and any(name in result for name in named):
                 yield run.decode()
-
-
-def order(entry: bytes | str) -> tuple[int, int]:
-    ms, _, sequence = (entry.decode() if isinstance(entry, bytes) else entry).partition("-")
-    return int(ms), int(sequence or 0)

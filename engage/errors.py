@@ -168,15 +168,20 @@ class RateLimited(Unavailable):
         return f"Expected {self.expected}, got more: send the same again after {self.retry_after} s"
 
 
-def error_body(error: EngageError) -> bytes:
-    """`{"error": {…}}` as JSON bytes."""
+def error_fields(error: EngageError) -> dict[str, Any]:
+    """`{"code", "message", …}`, what stands under `error`."""
     said: dict[str, Any] = {"code": error.code, "message": error.message}
     if not isinstance(error, Unavailable):
         said |= {"expected": error.expected}
     said |= {key: value for key in ("field", "got", "hint") if (value := getattr(error, key)) is not None}
     if isinstance(error, BrokenDocuments):
         said |= {"problems": error.problems}
-    return msgspec.json.encode({"error": said})
+    return said
+
+
+def error_body(error: EngageError) -> bytes:
+    """`{"error": {…}}` as JSON bytes."""
+    return msgspec.json.encode({"error": error_fields(error)})
 
 
 def error_response(error: EngageError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:

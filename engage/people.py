@@ -5,8 +5,9 @@ from typing import Any, Final
 
 import msgspec
 
+from engage import dead_letters, keys
 from engage.inbox import Held, holder
-from engage.keys import ShardKeys, refused, shard_of
+from engage.keys import ShardKeys, shard_of
 from engage.log import Logged, decode_record, dedup_key
 from engage.times import iso
 from rules import SERVICE, State, decode_state
@@ -171,15 +172,17 @@ async def _held(client: Any, project: str, shards: int, state: State) -> AsyncIt
 
 
 async def put_aside_of(client: Any, project: str, shards: int, state: State) -> list[dict[str, Any]]:
-    """What was put aside of the person, with the reason: events that nobody could decide, deliveries that nobody could make, and events
-    that came without proof of being theirs."""
+    """The dead letters that are of the person: events that nobody could take or decide, deliveries that nobody could make, and events that
+    came without proof of being theirs."""
     names = {state.person, *state.merged}
-    streams = [ShardKeys(project, shard).failed for shard in sorted({shard_of(name, shards) for name in names})]
     found = []
-    for stream in (*streams, refused(project)):
-        async for _, fields in entries_of(client, stream):
+    for shard in sorted({shard_of(name, shards) for name in names}):
+        async for entry, fields in entries_of(client, ShardKeys(project, shard).failed):
             if is_of(fields[b"d"], names):
-                found.append({"reason": fields[b"reason"].decode(), "what": msgspec.Raw(fields[b"d"])})
+                found.append(dead_letters.from_shard(entry, fields))
+    async for _, fields in entries_of(client, keys.dead_letters(project)):
+        if dead_letters.is_of(fields[b"d"], names):
+            found.append(dead_letters.from_door(fields))
     return found
 
 

@@ -143,8 +143,8 @@ def test_an_export_holds_all_there_is_and_can_be_decided_again(wire: Wire, store
         "absent": f"Hello Name of {user}",
     }
     [failed] = found["put_aside"]
-    assert failed["what"]["rule_id"] == "divided"
-    assert failed["reason"]
+    assert (failed["kind"], failed["delivery"]["rule_id"]) == ("undelivered", "divided")
+    assert failed["error"]["message"]
     assert {one["person"] for one in found["decisions"]} <= {f"u:{user}", f"a:{visitor}"}
 
     _, definitions = live_definitions(store, "default")

@@ -178,6 +178,27 @@ def test_nothing_denied_or_hashed_reaches_the_disk_by_any_way(there: Wire, priva
     assert mark.encode() not in on_disk(private)
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/track", '{"userId": "m", "event": 3, "properties": {"card": "MARK"}}'),
+        ("/v1/track", '{"userId": "m", "event": "A", "properties": {"card": "MARK"'),
+        (
+            "/v1/batch",
+            '{"batch": [{"type": 3, "userId": "m", "traits": {"email": "MARK"}}, {"type": "page", "userId": "m"}]}',
+        ),
+        ("/v1/batch", '{"batch": [{"type": "track", "userId": "m", "traits": {"email": "MARK"}}], "sentAt": {}}'),
+        ("/v1/batch", '{"batch": [{"type": 3, "event": "MARK", "context": {"consent": {}}}]}'),
+        ("/v1/batch", '{"batch": [{"type": 3, "event": "MARK"}], "context": {"consent": {}}}'),
+    ],
+)
+def test_nor_does_it_by_a_dead_letter(there: Wire, private: Service, path: str, body: str) -> None:
+    mark = f"mark-{time.time_ns()}"
+    assert there.post(path, body.replace("MARK", mark).encode()).status_code in (200, 400)
+    there.track("after-it", "A")  # what was put aside before is on disk
+    assert mark.encode() not in on_disk(private)
+
+
 def test_a_condition_compares_with_the_hash(there: Wire, private: Service, folder: Path) -> None:
     rule = {**RULE, "condition": {"==": [{"var": "user.traits.email"}, stored("vip@example.com", private)]}}
     (folder / "rules" / "vip.json").write_text(json.dumps(rule))
