@@ -374,7 +374,7 @@ def asks_not_to_be_tracked(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 def _as_kept(policy: Policy | None, raw: bytes, consents: bool) -> bytes:
     """What may be kept of something malformed: nothing, where nobody can say in which place of it a denied field stands, and nothing
     without consent; `consents`: its batch's."""
-    if policy is None:
+    if policy is None or (consents and not policy.concerns(raw)):
         return raw
     try:
         return policy.event(raw) if policy.consents(raw, consents) else b""
