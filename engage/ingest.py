@@ -70,6 +70,7 @@ ROUTES: Final[dict[str, str | None]] = {
     "/v1/b": None,
     "/v1/m": None,  # analytics.js metrics: acknowledged below, never events
     "/v1/import": None,
+    "/beacon/v1/batch": None,  # RudderStack's browser client, told to use beacons
 }
 MAX_CONTEXT_COPIES: Final = 4 * MAX_BATCH_BYTES  # each event of a batch is logged with the batch's context
 MAX_KEPT_HEADER: Final = 512  # bytes of an Authorization header that is remembered
@@ -125,7 +126,7 @@ class Ingest:
             headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(reply))]
         except EngageError as error:
             self._count(error.code, 1)
-            status, headers, reply = error_response(error)
+            status, headers, reply = error_response(error, flat=True)
         except Exception:
             log.exception("ingest failed", path=scope["path"])
             self._count(EngageError.code, 1)
