@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from engage import dead_letters
 from engage.access import Access
 from engage.erasing import erase
 from engage.errors import InvalidRequest, NotFound
@@ -56,6 +57,7 @@ class Api:
             Route("/api/users/{id:path}", self.user, methods=["GET"]),  # last: an id may hold a slash
             Route("/api/groups/{id:path}", self.group, methods=["GET"]),
             Route("/api/stats", self.stats, methods=["GET"]),
+            Route("/api/dead-letters", self.dead_letters, methods=["GET"]),
         ]
 
     async def definitions(self, request: Request) -> Response:
@@ -151,6 +153,20 @@ class Api:
         return json_response(
             {"totals": totals, "rules": await self._matches(project), "rulebook": await self._in_force(project)}
         )
+
+    async def dead_letters(self, request: Request) -> Response:
+        """What could not be taken, decided or delivered, the newest first: see `engage.dead_letters`. `before`: the id to go on from."""
+        project = self._access.secret(request).id
+        query = request.query_params
+        kind, before = query.get("kind"), query.get("before")
+        if kind is not None and kind not in dead_letters.KINDS:
+            raise InvalidRequest("one of " + ", ".join(dead_letters.KINDS), kind, field="kind")
+        if before is not None and not dead_letters.is_letter(before):
+            raise InvalidRequest("the id of a dead letter", before, field="before")
+        kinds = dead_letters.KINDS if kind is None else (kind,)
+        limit = int(_number(request, "limit", 50, MAX_RECORDS)) or 1
+        found = await dead_letters.read_letters(self._client, project, self._shards, kinds, before, limit)
+        return json_response({"letters": found})
 
     async def _matches(self, project: str) -> dict[str, Any]:
         """Per rule, what became of its matches; see `rules.tally`."""

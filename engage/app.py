@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from engage import refused
+from engage import dead_letters
 from engage.access import Access
 from engage.api import Api
 from engage.articles import Articles
@@ -84,7 +84,7 @@ class Service:
         self._metrics.streams.set_function(lambda: self.hub.count)
         self.hub.bound(settings.max_streams, settings.streams_per_user)
         limits = Limits(settings.rate_per_key, settings.rate_per_ip, settings.rate_per_user, [p.id for p in projects])
-        put_aside = partial(refused.put_aside, self._client)
+        put_aside = partial(dead_letters.put_aside, self._client)
         self.ingest = Ingest(
             commit,
             projects,

@@ -14,12 +14,12 @@ from typing import Any, Final
 import msgspec
 import redis.exceptions
 
-from engage import backtest_runs, keys
+from engage import backtest_runs, dead_letters, keys
 from engage.errors import Conflict, NotFound, Unavailable
 from engage.keys import ShardKeys, shard_of
 from engage.log import forgotten
 from engage.people import find
-from engage.store import Script
+from engage.store import Script, entry_order
 from engage.times import now_ms
 from rules import SERVICE
 
@@ -194,7 +194,7 @@ class _Eraser:
             found.decisions += await self._sift(at.decisions, b"d", _of_one)
             found.put_aside += len([1 async for _, f in _entries(client, at.failed) if _of_one(f[b"d"], self.names)])
             found.waiting += len([1 async for _, f in _entries(client, at.outbox) if _of_task(f, self.names)])
-        found.put_aside += len([entry async for entry in self._refused()])
+        found.put_aside += len([entry async for entry in self._letters()])
         found.backtests = len([run async for run in self._backtests()])
         return found
 
@@ -211,16 +211,16 @@ class _Eraser:
             await client.delete(*(key for name in names for key in (at.inbox(name), at.forward(name))))
             await self._sift(at.log, b"e", _of_record, remove=True)
             await self._sift(at.decisions, b"d", _of_one, remove=True)
-        async for entry in self._refused():
-            await client.xdel(keys.refused(self.project), entry)
+        async for entry in self._letters():
+            await client.xdel(keys.dead_letters(self.project), entry)
         async for run in self._backtests():
             await client.delete(backtest_runs.run_key(self.project, run))
             await client.zrem(backtest_runs.list_key(self.project), run)
 
-    async def _refused(self) -> AsyncIterator[bytes]:
-        """Events that were refused because nobody proved to be this person."""
-        async for entry, fields in _entries(self.client, keys.refused(self.project)):
-            if _of_one(fields[b"d"], self.names):
+    async def _letters(self) -> AsyncIterator[bytes]:
+        """Events that the door could not take and that name this person."""
+        async for entry, fields in _entries(self.client, keys.dead_letters(self.project)):
+            if dead_letters.is_of(fields[b"d"], self.names):
                 yield entry
 
     async def _forget(self) -> None:
@@ -232,7 +232,7 @@ class _Eraser:
             self.until[at.log] = entry.decode()
         deadline = time.monotonic() + DECIDED_SECONDS
         for at in places:
-            while order(await self.client.get(at.position) or b"0-0") < order(self.until[at.log]):
+            while entry_order(await self.client.get(at.position) or b"0-0") < entry_order(self.until[at.log]):
                 if time.monotonic() > deadline:
                     raise Unavailable(f"a decider that comes to it within {DECIDED_SECONDS:g} s")
                 await asyncio.sleep(0.02)
@@ -244,7 +244,7 @@ class _Eraser:
         whole: list[bytes] = []
         mixed = number = 0
         async for entry, fields in _entries(self.client, stream):
-            if until is not None and order(entry) > order(until):
+            if until is not None and entry_order(entry) > entry_order(until):
                 break
             items = _decode_entry(fields[field])
             mine = sum(of(item, self.names) for item in items)
@@ -264,7 +264,7 @@ class _Eraser:
         pipeline = self.client.pipeline(transaction=False)
         try:
             async for entry, fields in _entries(self.client, stream):
-                if until is not None and order(entry) > order(until):
+                if until is not None and entry_order(entry) > entry_order(until):
                     break
                 items = _decode_entry(fields[field])
                 kept = [item for item in items if not of(item, self.names)]
@@ -299,8 +299,3 @@ async def _entries(client: Any, stream: str) -> AsyncIterator[tuple[bytes, Field
         for entry, fields in entries:
             yield entry, fields
         start = f"({entries[-1][0].decode()}"
-
-
-def order(entry: bytes | str) -> tuple[int, int]:
-    ms, _, sequence = (entry.decode() if isinstance(entry, bytes) else entry).partition("-")
-    return int(ms), int(sequence or 0)

@@ -170,16 +170,21 @@ class RateLimited(Unavailable):
         return f"Expected {self.expected}, got more: send the same again after {self.retry_after} s"
 
 
-def error_body(error: EngageError, *, flat: bool = False) -> bytes:
-    """`{"error": {…}}` as JSON bytes; `flat`: with its code and message beside it too."""
+def error_fields(error: EngageError) -> dict[str, Any]:
+    """`{"code", "message", …}`, what stands under `error`."""
     said: dict[str, Any] = {"code": error.code, "message": error.message}
     if not isinstance(error, Unavailable):
         said |= {"expected": error.expected}
     said |= {key: value for key in ("field", "got", "hint") if (value := getattr(error, key)) is not None}
     if isinstance(error, BrokenDocuments):
         said |= {"problems": error.problems}
+    return said
+
+
+def error_body(error: EngageError, *, flat: bool = False) -> bytes:
+    """`{"error": {…}}` as JSON bytes; `flat`: with its code and message beside it too."""
     also = {"code": error.code, "message": error.message} if flat else {}
-    return msgspec.json.encode({"error": said, **also})
+    return msgspec.json.encode({"error": error_fields(error), **also})
 
 
 def error_response(error: EngageError, *, flat: bool = False) -> tuple[int, list[tuple[bytes, bytes]], bytes]:

@@ -15,6 +15,7 @@ from engage.access import basic_user, check_origin
 from engage.anonymize import context_without_ip, holds_ip, without_ip
 from engage.commit import GroupCommit
 from engage.cors import cors_headers
+from engage.dead_letters import Letter
 from engage.errors import (
     EngageError,
     Forbidden,
@@ -60,7 +61,6 @@ log = get_logger("engage.ingest")
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Refused = tuple[LogRecord, EngageError]
 
 # Path → the kind of call it makes; None: the body is a batch.
 ROUTES: Final[dict[str, str | None]] = {
@@ -79,6 +79,13 @@ _OK: Final = b'{"success":true}'
 _RESULT_OK: Final = b'{"status":200}'
 
 
+class _Keyed(msgspec.Struct):
+    writeKey: Any = None
+
+
+_decode_key: Final = msgspec.json.Decoder(_Keyed).decode
+
+
 class Sender(msgspec.Struct, frozen=True):
     """Who a key stands for: a project's pages, or, `trusted`, its servers."""
 
@@ -89,7 +96,7 @@ class Sender(msgspec.Struct, frozen=True):
 
 
 class Ingest:
-    """Counts are kept by `count(outcome, events)`; events refused for want of proof by `put_aside(project, events)`."""
+    """Counts are kept by `count(outcome, events)`; what could not be taken by `put_aside(project, letters)`."""
 
     def __init__(
         self,
@@ -98,7 +105,7 @@ class Ingest:
         identities: Mapping[str, Identity],
         shards: int,
         count: Callable[[str, int], None],
-        put_aside: Callable[[str, Sequence[Refused]], Awaitable[None]],
+        put_aside: Callable[[str, Sequence[Letter]], Awaitable[None]],
         limits: Limits,
         store_ip: bool,
     ) -> None:
@@ -144,11 +151,15 @@ class Ingest:
         received_at = now_ms()
         body = repair(body)
         self._commit.check_room()
-        if kind is not None:
-            return await self._accept_event(scope, kind, body, authorization, origin, received_at)
         if scope["path"] == METRICS_PATH:
             return 200, _OK
-        return await self._accept_batch(scope, body, authorization, origin, received_at)
+        try:
+            if kind is not None:
+                return await self._accept_event(scope, kind, body, authorization, origin, received_at)
+            return await self._accept_batch(scope, body, authorization, origin, received_at)
+        except InvalidEvent as error:
+            await self._refuse_whole(scope, body, authorization, origin, received_at, error)
+            raise
 
     async def _accept_event(
         self, scope: Scope, kind: str, body: bytes, authorization: bytes | None, origin: bytes | None, received_at: int
@@ -162,7 +173,8 @@ class Ingest:
         refusal = sender.identity.admit(record, event, request)
         self._limits.events(sender.project.id, scope[ADDRESS], request.records or (record,))
         if refusal is not None:
-            await self._refuse(sender, [(record, refusal)])
+            await self._refuse(sender, [_unverified(record, refusal)])
+            self._count("unverified", 1)
             raise refusal
         self._commit.add(request.records, sender.logs, len(body))
         await self._commit.flushed()
@@ -181,9 +193,9 @@ class Ingest:
         context = _common_context(batch, request)
         if context is not None and holds_ip(decode_context(context)) and not self._store_ip:
             context = Raw(context_without_ip(bytes(context)))
-        refused: list[Refused] = []
+        refused: list[LogRecord] = []
+        letters: list[Letter] = []
         results = [_RESULT_OK] * len(batch.batch)
-        bad = 0
         for index, item in enumerate(batch.batch):
             try:
                 event = _decode_one(bytes(item))
@@ -191,36 +203,54 @@ class Ingest:
                 if own is not None and own.ip is not NOTHING and holds_ip(own) and not self._store_ip:
                     item = Raw(without_ip(bytes(item)))
                 record = to_record(event, item, None, sent_at, received_at, context)
-            except EngageError as error:
+            except InvalidEvent as error:
                 results[index] = _failure(error, index)
-                bad += 1
+                letters.append(Letter("malformed", received_at, error, bytes(item)))
             else:
                 if (refusal := admit(record, event, request)) is not None:
                     results[index] = _failure(refusal, index)
-                    refused.append((record, refusal))
-        if refused or request.records:
-            counted = [*request.records, *(record for record, _ in refused)] if refused else request.records
-            self._limits.events(sender.project.id, scope[ADDRESS], counted)
+                    letters.append(_unverified(record, refusal))
+                    refused.append(record)
+        bad = len(letters) - len(refused)
+        if letters or request.records:
+            counted = [*request.records, *refused] if refused else request.records
+            self._limits.events(sender.project.id, scope[ADDRESS], counted, bad)
         if records := request.records:
             self._commit.add(records, sender.logs, len(body) + len(memoryview(batch.context)) * len(records))
             await self._commit.flushed()
             request.logged()
-            self._count("accepted", len(results) - bad - len(refused))
-        if refused:
-            await self._refuse(sender, refused)
-        if bad:
-            self._count("invalid_event", bad)
+            self._count("accepted", len(results) - len(letters))
+        if letters:
+            await self._refuse(sender, letters)
+            self._count("unverified", len(refused))
+            self._count(InvalidEvent.code, bad)
         # A batch of which nothing could be read is the sender's mistake; one readable event makes it a success.
         status, success = (400, b"false") if bad and bad == len(results) else (200, b"true")
         return status, b'{"success":' + success + b',"results":[' + b",".join(results) + b"]}"
 
-    async def _refuse(self, sender: Sender, refused: Sequence[Refused]) -> None:
-        """Puts events for which nobody gave proof where an operator finds them."""
+    async def _refuse(self, sender: Sender, letters: Sequence[Letter]) -> None:
+        """Puts what could not be taken where an operator finds it."""
         try:
-            await self._put_aside(sender.project.id, refused)
+            await self._put_aside(sender.project.id, letters)
         except STORE_ERRORS as error:
             raise StoreUnavailable(f"the store did not confirm ({error})") from None
-        self._count("unverified", len(refused))
+
+    async def _refuse_whole(
+        self,
+        scope: Scope,
+        body: bytes,
+        authorization: bytes | None,
+        origin: bytes | None,
+        received_at: int,
+        error: InvalidEvent,
+    ) -> None:
+        """Puts a body aside of which nothing could be taken, if whoever sent it has a key."""
+        try:
+            sender = self._sender(scope, authorization, _write_key(body), origin)
+        except Unauthorized:
+            return
+        self._limits.events(sender.project.id, scope[ADDRESS], (), 1)
+        await self._refuse(sender, [Letter("malformed", received_at, error, body)])
 
     def _sender(self, scope: Scope, authorization: bytes | None, in_body: str | None, origin: bytes | None) -> Sender:
         sender = None
@@ -343,6 +373,19 @@ def _decode_envelope(body: bytes) -> WireBatch:
     if len(batch.batch) > MAX_BATCH_EVENTS:
         raise PayloadTooLarge(f"at most {MAX_BATCH_EVENTS} events in a batch", str(len(batch.batch)), field="$.batch")
     return batch
+
+
+def _write_key(body: bytes) -> str | None:
+    """The write key in a body that something else is wrong with."""
+    try:
+        key = _decode_key(body).writeKey
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+    return key if isinstance(key, str) else None
+
+
+def _unverified(record: LogRecord, refusal: EngageError) -> Letter:
+    return Letter("unverified", record.r, refusal, bytes(record.e), [record.p])
 
 
 def _failure(error: EngageError, index: int) -> bytes:

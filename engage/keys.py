@@ -121,9 +121,9 @@ def erasing(project: str) -> str:
     return f"{{{project}}}:erasing"
 
 
-def refused(project: str) -> str:
-    """Stream, fields `d`, `reason`: the newest 1,000 events refused for want of proof. Written by engage (ingest)."""
-    return f"{{{project}}}:refused"
+def dead_letters(project: str) -> str:
+    """Stream, field `d`: the newest 1,000 events that the door could not take. Written by engage (ingest)."""
+    return f"{{{project}}}:dead-letters"
 
 
 def identity_day(project: str, day: str, proof: str) -> str:

@@ -40,6 +40,7 @@ QUIET_BROWSER = (
 )  # fmt: skip
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """One more than processors: most tests wait for something most of the time."""
     return (os.cpu_count() or 1) + 1
