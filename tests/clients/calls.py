@@ -5,8 +5,21 @@ from typing import Any
 
 from tests.clients.programs import Call, Json
 
-TRAITS = {"name": "鈴木 藍子 ☃", "plan": "trial", "seats": 3, "beta": True, "address": {"city": "京都"}, "tags": ["a", "b"]}
-PROPERTIES = {"format": "csv", "rows": 12_345_678_901, "share": 0.25, "none": None, "nested": {"deep": [1, {"x": "\"'<&>"}]}}
+TRAITS = {
+    "name": "鈴木 藍子 ☃",
+    "plan": "trial",
+    "seats": 3,
+    "beta": True,
+    "address": {"city": "京都"},
+    "tags": ["a", "b"],
+}
+PROPERTIES = {
+    "format": "csv",
+    "rows": 12_345_678_901,
+    "share": 0.25,
+    "none": None,
+    "nested": {"deep": [1, {"x": "\"'<&>"}]},
+}
 THEN = "2026-02-28T23:59:58.250+09:00"
 
 

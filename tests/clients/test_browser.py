@@ -76,7 +76,9 @@ class Visit:
         """Of each messageId the event as it was last sent, and the batch where it came in one."""
         found: dict[str, tuple[Json, Json | None]] = {}
         for _, body, _ in self.sent:
-            found |= {item["messageId"]: (item, body if "batch" in body else None) for item in body.get("batch", [body])}
+            found |= {
+                item["messageId"]: (item, body if "batch" in body else None) for item in body.get("batch", [body])
+            }
         return found
 
     def wait_logged(self, number: int, *people: str) -> list[Json]:
@@ -238,7 +240,11 @@ def test_segments_snippet_behind_a_proxy_that_ends_tls(product, context, person,
         visit.page.wait_for_function("window.analytics.initialized === true")
         visit.call("identify", person, TRAITS)
         visit.page.evaluate("analytics.trackLink(document.querySelector('a'), 'Link Clicked')")
-        until(lambda: "auto-track" in str(visit.page.evaluate("performance.getEntriesByType('resource').map(e => e.name)")))
+        until(
+            lambda: (
+                "auto-track" in str(visit.page.evaluate("performance.getEntriesByType('resource').map(e => e.name)"))
+            )
+        )
         visit.page.click("a")
         visit.page.wait_for_url("**/next")
         records = visit.wait_logged(2, f"u:{person}")

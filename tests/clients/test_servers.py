@@ -9,6 +9,9 @@ from tests.clients.calls import check_given, check_understood, every_call, find,
 from tests.clients.conftest import Product
 from tests.clients.programs import CLIENTS, RUDDER_PYTHON, SEGMENT_PYTHON, Call, Program
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.mark.parametrize("client", CLIENTS, ids=[client.name for client in CLIENTS])
 def test_every_call_is_logged_field_by_field_as_it_was_sent_and_understood(client, product, person, start):
     calls = every_call(person)
@@ -87,4 +90,3 @@ def test_a_wrong_key_is_told_to_the_developer_at_once(client, product, person, s
     assert failure.startswith("APIError")
     assert "unauthorized: Expected a valid write key" in failure
     assert product.logged(f"u:{person}") == []
-
