@@ -277,3 +277,23 @@ def test_rudderstacks_beacons_arrive(visit, product, person):
     visit.page.evaluate(TRACKS, person)
     assert len(visit.wait_logged(30, f"u:{person}")) == 30
     assert {url.partition("?")[0] for url, _, _ in visit.sent} == {f"{product.service.url}/beacon/v1/batch"}
+
+
+def test_what_a_closed_page_could_not_send_the_next_one_sends_for_it(visit, product, context, person):
+    """RudderStack's client marks it with a header of its own, and one that a preflight does not allow would block it."""
+    code = code_of("RudderStack in the browser", product)
+    visit.open_code("/rudderstack/index.js", code)
+    context.route(f"{product.service.url}/**", lambda route: route.abort())
+    visit.page.evaluate("person => { analytics.identify(person); analytics.track('Kept') }", person)
+    until(lambda: (visit.page.wait_for_timeout(20), len(visit.items))[1] == 2, what="it has tried")
+    visit.page.close()
+    context.unroute_all()
+
+    following = Visit(product, visit.site, context)
+    following.page.clock.install()
+    following.open_code("/rudderstack/index.js", code)
+    following.page.clock.run_for(20_000)  # so long it waits for the first page to come back
+    following.wait_logged(2, f"u:{person}")
+    assert any(headers.get("rsa-recovered") == "true" for _, _, headers in following.sent)
+    assert set(following.items) == set(visit.items)
+    assert product.counted(person) == 2
