@@ -87,7 +87,7 @@ async def put_aside(client: Any, project: str, letters: Sequence[Letter]) -> Non
 def _kept(letter: Letter) -> _Kept:
     kept = _Kept(letter.kind, letter.received_at, Raw(_encode(error_fields(letter.error))), people=letter.people)
     raw = letter.raw
-    if len(raw) > MAX_EVENT_BYTES:
+    if not raw or len(raw) > MAX_EVENT_BYTES:
         kept.people = kept.people or []  # nothing of it is kept
     elif (sent := _json(raw)) is not None:
         kept.e = Raw(sent)

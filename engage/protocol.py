@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from http import HTTPStatus
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -168,8 +168,3 @@ class GuardedHttp(HttpToolsProtocol):
         if self.cycle is not None and self.cycle.scope is self.scope:
             self.cycle.disconnected = True  # what the application still says goes nowhere
         self.transport.close()
-
-
-def guarded(guard: Connections) -> type[Any]:
-    """The protocol class of a server with this guard."""
-    return type("GuardedHttp", (GuardedHttp,), {"guard": guard})

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engage.body import inflate
 from engage.commit import ENTRY_BYTES, GroupCommit
 from engage.errors import InvalidEvent
-from engage.ingest import inflate
 from engage.log import decode_entry, to_event
 from engage.wire import (
     MAX_DEPTH,
@@ -30,6 +30,7 @@ from engage.wire import (
     too_deep,
     without_proof,
 )
+from tests.wire.conftest import Waiter
 
 NOW = 1_800_000_000_000
 json_values = st.recursive(
@@ -280,7 +281,8 @@ def test_a_large_flush_becomes_several_entries_in_order():
     async def commit():
         group = GroupCommit(append)
         group.add(records, ["log"], 0)
-        await group.flushed()
+        group.wait(waiter := Waiter())
+        assert await waiter.told is None
 
     asyncio.run(commit())
     assert max(len(payload) for _, payload in written) <= ENTRY_BYTES
