@@ -43,6 +43,7 @@ ROUTES: Final[dict[str, str | None]] = {
     "/v1/b": None,
     "/v1/m": None,  # analytics.js metrics: acknowledged below, never events
     "/v1/import": None,
+    "/beacon/v1/batch": None,  # RudderStack's browser client, told to use beacons
 }
 METRICS_PATH: Final = "/v1/m"
 DO_NOT_TRACK: Final = "do_not_track"  # why an event was not kept: in its result, and in the metrics
@@ -148,7 +149,7 @@ class Ingest:
 
     def refuse(self, call: Call, error: EngageError) -> None:
         self._count(error.code, 1)
-        status, headers, body = error_response(error)
+        status, headers, body = error_response(error, flat=True)
         if status == 401:
             self._trail.request(call.scope, call.scope["path"], status)
         self._answer(call, status, headers[2:], body)

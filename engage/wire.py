@@ -176,8 +176,16 @@ class Times(msgspec.Struct):
 
 def event_time(times: Times, sent_at: int | None, received_at: int) -> int:
     """`receivedAt − (sentAt − originalTimestamp)`, Segment's correction for client clocks, never after `received_at`
-    and never before the epoch; a time that cannot be read is the time of receipt. `sent_at` is the batch's."""
-    time = parse_time(times.originalTimestamp or times.timestamp)
+    and never before the epoch; a time that cannot be read is the time of receipt. `sent_at` is the batch's.
+
+    A `timestamp` beside another `originalTimestamp` is what a person gave (RudderStack's clients send both then), or what
+    somebody has corrected already, and is taken as it is.
+    """
+    time, original = parse_time(times.timestamp), parse_time(times.originalTimestamp)
+    if time is not None and original is not None and time != original:
+        return max(0, min(time, received_at))
+    if time is None:
+        time = original
     if time is None:
         return received_at
     if sent_at is None:
