@@ -13,7 +13,15 @@ from typing import ClassVar, Final
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from engage.errors import EngageError, Full, HeadersTooLarge, RateLimited, RequestTimeout, error_response
+from engage.errors import (
+    EngageError,
+    Full,
+    HeadersTooLarge,
+    InvalidRequest,
+    RateLimited,
+    RequestTimeout,
+    error_response,
+)
 from engage.logs import get_logger
 from engage.proxies import Proxies, client_address
 
@@ -132,6 +140,9 @@ class GuardedHttp(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._ended = True
         super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._end(InvalidRequest("a request in HTTP/1.1", "something else"))
 
     def look(self) -> None:
         """Called once a second: ends the connection where a part of a request takes too long."""
