@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
 import pytest
 
 from tests.conftest import Service, running_services
-from tests.faults.harness import RECOVERIES, write_definitions
+from tests.faults.harness import MEMORIES, RECOVERIES, write_definitions
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +19,18 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Of a run without xdist, as `make chaos` is."""
     if RECOVERIES:
-        terminalreporter.section("recovery: seconds until an event is acknowledged, until it is delivered")
-    for found in RECOVERIES:
-        terminalreporter.write_line(f"{found.acknowledged:8.2f} {found.delivered:8.2f}   {found.what}")
+        terminalreporter.section("recovery: seconds until an event is acknowledged, and until it is delivered")
+        terminalreporter.write_line("   times   median    worst   median    worst")
+    for what in dict.fromkeys(found.what for found in RECOVERIES):
+        found = [one for one in RECOVERIES if one.what == what]
+        acknowledged, delivered = [one.acknowledged for one in found], [one.delivered for one in found]
+        figures = (median(acknowledged), max(acknowledged), median(delivered), max(delivered))
+        terminalreporter.write_line(f"{len(found):8} " + " ".join(f"{one:8.2f}" for one in figures) + f"   {what}")
+    if MEMORIES:
+        names = sorted({name for memory in MEMORIES for name in memory.processes})
+        most = {name: max(memory.processes.get(name, 0) for memory in MEMORIES) for name in names}
+        terminalreporter.section("memory: the most that each process held, and the most that the log's store used")
+        terminalreporter.write_line(", ".join(f"{name} {size >> 20} MB" for name, size in most.items()))
+        terminalreporter.write_line(f"used_memory {max(memory.store for memory in MEMORIES) >> 20} MB")
