@@ -16,10 +16,13 @@ LEASE_MS: Final = 3_000
 ALIVE_MS: Final = 3_000  # a decider not heard of for so long has no share any more
 
 # These two may also be taken when the store's memory is full: only a decider trims the log, so one has to be able to begin.
-# KEYS: lease. ARGV: token, ms, the token before or "". Returns 1 to who has it now.
+# KEYS: lease. ARGV: token, ms, the token before or "". Returns 1 to who has it now. A lease that would hold for longer than any
+# was given for is of a time before the store's clock was set back: it is cut short, and who owns it renews it.
 _ACQUIRE = Script("""#!lua flags=allow-oom
 if ARGV[3] ~= '' and redis.call('GET', KEYS[1]) == ARGV[3] then redis.call('DEL', KEYS[1]) end
-return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) and 1 or 0
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
+if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return 0
 """)
 
 # KEYS: the deciders. ARGV: member, for how long a heartbeat counts, ms. Returns how many live. The store's clock is the one for
