@@ -11,6 +11,7 @@ what was acknowledged. Afterwards `verify` reads the whole log and compares:
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -450,9 +451,11 @@ class Recovery:
 RECOVERIES: list[Recovery] = []
 
 
-def recover(running: Service, what: str, since: float, seconds: float = 40) -> Recovery:
-    """Sends a probe and waits for what it leads to. `since`: when the fault began or ended, by `time.monotonic()`."""
-    user = f"probe-{time.monotonic_ns()}"
+def recover(running: Service, what: str, since: float, seconds: float = 60, shard: int | None = None) -> Recovery:
+    """Sends a probe (of a certain shard) and waits for what it leads to. `since`: when the fault began or ended, by
+    `time.monotonic()`."""
+    names = (f"probe-{time.monotonic_ns()}-{number}" for number in itertools.count())
+    user = next(name for name in names if shard in (None, keys.shard_of(f"u:{name}", SHARDS)))
     event = {"event": "Probe", "userId": user, "messageId": user}
     query = {"writeKey": running.write_key, "userId": user}
     with running.client(timeout=6) as client:
