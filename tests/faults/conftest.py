@@ -1,5 +1,6 @@
 """One product for the faults of a file, where they leave it as they found it; and what they measured, told at the end."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -7,6 +8,7 @@ from statistics import median
 import pytest
 
 from tests.conftest import Service, running_services
+from tests.faults.clocks import Clock
 from tests.faults.harness import MEMORIES, RECOVERIES, write_definitions
 
 
@@ -16,6 +18,21 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder: Path = tmp_path_factory.mktemp("faults")
     for start in running_services(lambda: folder):
         yield start(rules=write_definitions(folder / "definitions"))
+
+
+@pytest.fixture(scope="module")
+def clock(tmp_path_factory: pytest.TempPathFactory) -> Clock:
+    if shutil.which("cc") is None:
+        pytest.skip("setting the clock of a few processes needs a C compiler")
+    return Clock(tmp_path_factory.mktemp("clock"))
+
+
+@pytest.fixture(scope="module")
+def machine(clock: Clock, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """`engage up` on a machine whose clock can be set: its stores' as well."""
+    folder = tmp_path_factory.mktemp("machine")
+    for start in running_services(lambda: folder):
+        yield start(rules=write_definitions(folder / "definitions"), env=clock.environment)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -110,6 +110,7 @@ class Traffic:
         pause: float = 0.05,
     ) -> None:
         self.running = running
+        self.write_key = running.write_key
         self.name = name
         self.people = people
         self.messy = messy
@@ -166,7 +167,7 @@ class Traffic:
         self.sent[user] += batch
 
     def envelope(self, batch: list[dict[str, Any]]) -> dict[str, Any]:
-        return {"batch": batch, "writeKey": self.running.write_key}
+        return {"batch": batch, "writeKey": self.write_key}
 
     async def send(self, batch: list[dict[str, Any]]) -> None:
         """Until it is acknowledged."""
@@ -428,13 +429,13 @@ def _verify_people(
             f"{user}: {len(pending)} pending, not in the inbox {set(pending[-INBOX:]) - set(inbox)}"
         )
         if number < BY_BRUTE_FORCE:
-            _claim_at_once(traffic.running, inbox[:3])
+            _claim_at_once(traffic, inbox[:3])
 
 
-def _claim_at_once(running: Service, deliveries: list[str]) -> None:
-    with ThreadPoolExecutor(4) as pool, httpx.Client(base_url=running.url, timeout=20) as client:
+def _claim_at_once(traffic: Traffic, deliveries: list[str]) -> None:
+    with ThreadPoolExecutor(4) as pool, httpx.Client(base_url=traffic.running.url, timeout=20) as client:
         for identifier in deliveries:
-            address = f"/v1/deliveries/{identifier}/claim?writeKey={running.write_key}"
+            address = f"/v1/deliveries/{identifier}/claim?writeKey={traffic.write_key}"
             claimed = pool.map(lambda _, address=address: client.post(address).json()["claimed"], range(4))
             assert sorted(claimed) == [False, False, False, True]
 
@@ -536,3 +537,11 @@ def publish(running: Service, project: str, version: int) -> None:
     """Puts the harness's rules in force in another project."""
     with contextlib.closing(store(running)) as client:
         put_in_force(client, project, version, definitions())
+
+
+def start_rewriting(product: Service) -> None:
+    """One that takes as long as the test likes."""
+    with contextlib.closing(store(product)) as client:
+        client.config_set("rdb-key-save-delay", 100_000)  # µs for each key
+        client.bgrewriteaof()
+        until(lambda: client.info("persistence")["aof_rewrite_in_progress"], what="the files are being rewritten")

@@ -28,16 +28,14 @@ from tests.faults.harness import (
 )
 from worker.lease import LEASE_MS
 
-pytestmark = pytest.mark.faults
-
-
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(1_200 if CHAOS else 300)]
 NAMES = ("serve", "decide", "work", "backtest", "valkey-log", "valkey-queue")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_killing_any_process_in_the_middle_of_traffic_loses_and_doubles_nothing(product: Service, name: str) -> None:
     async def disturb(traffic: Traffic) -> None:
-        for _ in range(5 if CHAOS else 1):
+        for _ in range(3 if CHAOS else 1):
             began, before = time.monotonic(), product.kill(name)
             await asyncio.to_thread(recover, product, f"{name} killed", began)
             await asyncio.to_thread(product.wait_restarted, name, before)
@@ -51,7 +49,7 @@ def test_killing_them_in_any_order_loses_and_doubles_nothing(product: Service) -
     dice = random.Random(seed())
 
     async def disturb(traffic: Traffic) -> None:
-        for _ in range(40 if CHAOS else 4):
+        for _ in range(20 if CHAOS else 4):
             names = dice.sample(NAMES, dice.randint(1, 3))
             killed = {name: product.kill(name) for name in names}
             for name, before in killed.items():

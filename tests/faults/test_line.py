@@ -69,7 +69,7 @@ def test_a_line_that_fails_in_any_way_loses_and_doubles_nothing(
     dice = random.Random(seed())
 
     async def disturb(traffic: Traffic) -> None:
-        for _ in range(8 if CHAOS else 1):
+        for _ in range(3 if CHAOS else 1):
             for fault in dice.sample(FAULTS, len(FAULTS)):
                 if fault != "slow" and dice.random() < 0.3:
                     await disturb_line(queue_proxy, fault, 0.1)

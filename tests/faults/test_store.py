@@ -17,7 +17,18 @@ from engage.keys import shard_of
 from engage.log import Call, Logged
 from engage.times import now_ms
 from tests.conftest import Service, until
-from tests.faults.harness import CHAOS, Traffic, drive, recover, seed, settle, shard_keys, store, verify
+from tests.faults.harness import (
+    CHAOS,
+    Traffic,
+    drive,
+    recover,
+    seed,
+    settle,
+    shard_keys,
+    start_rewriting,
+    store,
+    verify,
+)
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1_200 if CHAOS else 300)]
 
@@ -29,14 +40,6 @@ def files(product: Service) -> Path:
 def newest_file(product: Service) -> Path:
     """The one that is written to."""
     return max(files(product).glob("*.incr.aof"), key=lambda path: int(path.name.split(".")[-3]))
-
-
-def start_rewriting(product: Service) -> None:
-    """One that takes as long as the test likes."""
-    with contextlib.closing(store(product)) as client:
-        client.config_set("rdb-key-save-delay", 100_000)  # µs for each key
-        client.bgrewriteaof()
-        until(lambda: client.info("persistence")["aof_rewrite_in_progress"], what="the files are being rewritten")
 
 
 def rewrite(product: Service) -> None:
@@ -91,7 +94,7 @@ def test_a_torn_end_of_its_file_costs_only_what_was_not_acknowledged(product: Se
     async def nothing(_: Traffic) -> None: ...
 
     all_traffic = []
-    for turn in range(6 if CHAOS else 2):
+    for turn in range(4 if CHAOS else 2):
         all_traffic.append(drive(product, nothing, name=f"torn-{turn}", messy=True, dice=dice))
         settle(product)
         acknowledged = newest_file(product).stat().st_size
