@@ -20,7 +20,7 @@ demo: setup  ## run the product with the demo app; Ctrl-C ends all of it
 	@exec $(BIN)/python examples/demo-app/serve.py
 
 test: dev lint  ## every check and every test, the browser ones in a real Chromium
-	@$(SETUP) sdk-test browser
+	@$(SETUP) sdk-test clients browser
 	$(PYTEST)
 
 test-quick: dev  ## the tests that need no browser and kill nothing
@@ -42,4 +42,4 @@ lock: dev  ## the lock files anew
 	@$(SETUP) lock
 
 clean:  ## remove what was installed and built (not the data in .engage)
-	rm -rf .venv build *.egg-info sdk_js/node_modules sdk_js/dist
+	rm -rf .venv build *.egg-info sdk_js/node_modules sdk_js/dist tests/clients/node_modules

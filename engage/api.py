@@ -12,13 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from engage import dead_letters
 from engage.access import Access
 from engage.erasing import erase
 from engage.errors import InvalidRequest, NotFound
 from engage.explaining import explain_user, moment_of
 from engage.keys import IN_FORCE, rulebook
 from engage.metrics import shard_stats
-from engage.people import deliveries_of, describe, events_of, find
+from engage.people import decisions_of, deliveries_of, describe, events_of, find, put_aside_of
 from engage.public import json_response
 from engage.rulebooks import read_definitions
 from engage.settings import Settings
@@ -56,6 +57,7 @@ class Api:
             Route("/api/users/{id:path}", self.user, methods=["GET"]),  # last: an id may hold a slash
             Route("/api/groups/{id:path}", self.group, methods=["GET"]),
             Route("/api/stats", self.stats, methods=["GET"]),
+            Route("/api/dead-letters", self.dead_letters, methods=["GET"]),
         ]
 
     async def definitions(self, request: Request) -> Response:
@@ -98,13 +100,20 @@ class Api:
         return json_response({"id": name, "traits": decode_state(blob).traits})
 
     async def export(self, request: Request) -> Response:
-        """All there is of a user: `{"user", "events": […], "deliveries": […]}`."""
+        """All there is of a user: `{"user", "events": […], "deliveries": […], "decisions": […], "put_aside": […]}`."""
         project = self._access.secret(request).id
         name = request.path_params["id"]
         state = await self._state(project, name)
-        events = await events_of(self._client, project, self._shards, state)
-        deliveries = await deliveries_of(self._client, project, self._shards, state)
-        return json_response({"user": describe(name, state), "events": events, "deliveries": deliveries})
+        of = (self._client, project, self._shards, state)
+        return json_response(
+            {
+                "user": describe(name, state),
+                "events": await events_of(*of),
+                "deliveries": await deliveries_of(*of),
+                "decisions": await decisions_of(*of),
+                "put_aside": await put_aside_of(*of),
+            }
+        )
 
     async def history(self, request: Request) -> Response:
         """Decisions for a user after a cursor; with `wait`, waits for the next one (long poll)."""
@@ -151,6 +160,20 @@ class Api:
         return json_response(
             {"totals": totals, "rules": await self._matches(project), "rulebook": await self._in_force(project)}
         )
+
+    async def dead_letters(self, request: Request) -> Response:
+        """What could not be taken, decided or delivered, the newest first: see `engage.dead_letters`. `before`: the id to go on from."""
+        project = self._access.secret(request).id
+        query = request.query_params
+        kind, before = query.get("kind"), query.get("before")
+        if kind is not None and kind not in dead_letters.KINDS:
+            raise InvalidRequest("one of " + ", ".join(dead_letters.KINDS), kind, field="kind")
+        if before is not None and not dead_letters.is_letter(before):
+            raise InvalidRequest("the id of a dead letter", before, field="before")
+        kinds = dead_letters.KINDS if kind is None else (kind,)
+        limit = int(_number(request, "limit", 50, MAX_RECORDS)) or 1
+        found = await dead_letters.read_letters(self._client, project, self._shards, kinds, before, limit)
+        return json_response({"letters": found})
 
     async def _matches(self, project: str) -> dict[str, Any]:
         """Per rule, what became of its matches; see `rules.tally`."""

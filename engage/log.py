@@ -121,6 +121,10 @@ def to_event(record: Logged) -> Event:
     """The engine's view of a record; the batch's context lies below the event's own."""
     call = record.e
     context = call.context or {}
+    traits = call.traits
+    # RudderStack's clients put what an identify call says of its user there, and some of them nowhere else.
+    if not traits and record.kind == "identify" and isinstance(elsewhere := context.get("traits"), dict):
+        traits = elsewhere
     return Event(
         type=record.kind,
         name=call.event if record.kind in ("track", SERVICE) and call.event else record.kind,
@@ -130,7 +134,7 @@ def to_event(record: Logged) -> Event:
         user_id=_text(call.userId),
         anonymous_id=_text(call.anonymousId),
         properties=call.properties or {},
-        traits=call.traits or {},
+        traits=traits or {},
         context={**record.c, **context} if record.c else context,
         group_id=_text(call.groupId),
         previous_id=_text(call.previousId),

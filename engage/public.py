@@ -114,15 +114,15 @@ class Public:
         return json_response(article, headers={"cache-control": "public, max-age=30"})
 
     async def settings(self, request: Request) -> Response:
-        """What `@segment/analytics-next` loads before it sends anything."""
+        """What `@segment/analytics-next` loads before it sends anything: where events go, by the address it was asked at."""
         if request.path_params["write_key"] not in self._access.by_write_key:
             raise NotFound("a write key", request.path_params["write_key"], field="writeKey")
-        key = request.path_params["write_key"]
+        key, host = request.path_params["write_key"], f"{request.url.netloc}/v1"
         return json_response(
             {
-                "integrations": {
-                    "Segment.io": {"apiKey": key, "apiHost": f"{request.url.netloc}/v1", "protocol": request.url.scheme}
-                },
+                "integrations": {"Segment.io": {"apiKey": key, "apiHost": host, "protocol": request.url.scheme}},
+                # Unless it is told otherwise, the client sends figures about itself to Segment's own servers.
+                "metrics": {"sampleRate": 0, "host": host},
                 "plan": {"track": {"__default": {"enabled": True, "integrations": {}}}},
                 "remotePlugins": [],
             },
@@ -233,7 +233,8 @@ class Door:
             await self._app(scope, receive, send)
             return
         if scope["method"] == "OPTIONS":
-            await send({"type": "http.response.start", "status": 204, "headers": preflight_headers(origin)})
+            asked = next((value for name, value in scope["headers"] if name == b"access-control-request-headers"), b"")
+            await send({"type": "http.response.start", "status": 204, "headers": preflight_headers(origin, asked)})
             await send({"type": "http.response.body", "body": b""})
             return
 

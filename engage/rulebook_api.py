@@ -56,6 +56,7 @@ class RulebookApi:
         self._folder = settings.rules_dir
         self._engine = make_engine(settings)
         self._publishing = asyncio.Lock()
+        self.settled = asyncio.Event()  # what was published when this process started is in the store
 
     def routes(self) -> list[Route]:
         return [
@@ -70,6 +71,7 @@ class RulebookApi:
         """Carries over, for ever, what was published and did not get as far as the store: its publisher may have died in between."""
         said = ""
         while True:
+            settled = True
             for project in self._access.projects:
                 try:
                     await self._in_store(settle, project.id)
@@ -78,6 +80,9 @@ class RulebookApi:
                     if (text := str(error)) != said:
                         log.warning("cannot compare what is live with what was published", error=text)
                     said = text
+                    settled = False
+            if settled:
+                self.settled.set()
             await asyncio.sleep(SETTLE_SECONDS)
 
     def close(self) -> None:

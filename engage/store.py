@@ -123,6 +123,12 @@ async def _append(connection: Any, entries: Sequence[tuple[str, bytes]]) -> None
         await connection.read_response()
 
 
+def entry_order(entry: bytes | str) -> tuple[int, int]:
+    """What the ids of a stream's entries are sorted by."""
+    ms, _, sequence = (entry.decode() if isinstance(entry, bytes) else entry).partition("-")
+    return int(ms), int(sequence or 0)
+
+
 class Script:
     """A Lua script and its SHA1; `EVAL` is sent whenever the server does not know it (after a restart). `when_full`: it also
     writes when the store's memory is full. So does all that what is logged already leads to: only events are kept out."""

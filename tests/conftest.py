@@ -49,6 +49,7 @@ QUIET_BROWSER = (
 )  # fmt: skip
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """One more than processors: most tests wait for something most of the time."""
     return (os.cpu_count() or 1) + 1
@@ -132,8 +133,10 @@ class Service:
         else:
             pytest.fail(f"`engage up` ended with {self.process.wait()}:\n{self.log}")
         self.greeting = "".join(lines)
-        words = {line.split()[0]: line.split()[2] for line in lines if line.startswith(("  write key", "  secret key"))}
-        self.write_key, self.secret_key = words["write"], words["secret"]
+        words = {line.split()[0]: line.split()[2] for line in lines if line.startswith("  write key")}
+        self.write_key = words["write"]
+        kept = self.data_dir / "secret-key"  # the greeting shows a key once
+        self.secret_key = self.environment.get("ENGAGE_SECRET_KEY") or kept.read_text().strip()
 
     @property
     def log(self) -> str:
