@@ -1,6 +1,7 @@
 """The public wire beside ingest: the stream, the inbox, claim and release, articles, client settings, the snippet's files."""
 
 import asyncio
+import random
 import time
 from typing import Any, Final, TypeVar
 
@@ -33,6 +34,8 @@ from engage.wire import Id, identifier
 
 T = TypeVar("T")
 MAX_BODY: Final = 16 * 1024
+RETRY_MS: Final = (1_000, 3_000)  # when a stream that broke is opened again: not by all in the same moment
+SENT_AT_ONCE: Final = 16 * 1024  # bytes of a stream
 _SSE_HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -177,7 +180,8 @@ class Stream:
             # The inbox is read before the 200 goes out: a store that is away is a 429, not a broken stream.
             first = await self._hub.next(client)
             await send({"type": "http.response.start", "status": 200, "headers": _SSE_HEADERS})
-            await send(_body(b"retry: 1000\n: connected\n\n" + _events(first or [])))
+            await send(_body(b"retry: %d\n: connected\n\n" % random.randint(*RETRY_MS)))
+            await _send(first or [], send)
             await self._follow(client, until, receive, send)
         finally:
             self._hub.end(client)
@@ -187,7 +191,10 @@ class Stream:
         gone = asyncio.ensure_future(_disconnected(receive, client))
         try:
             while (found := await self._hub.next(client)) is not None and time.time() < until:
-                await send(_body(_events(found) if found else b": \n\n"))
+                if found:
+                    await _send(found, send)
+                elif not client.dirty:
+                    await send(_body(b": \n\n"))
         except STORE_ERRORS:
             pass  # the stream ends; the client comes back with its cursor
         finally:
@@ -207,8 +214,17 @@ def _body(body: bytes) -> dict[str, Any]:
     return {"type": "http.response.body", "body": body, "more_body": True}
 
 
-def _events(found: list[tuple[str, bytes]]) -> bytes:
-    return b"".join(b"event: message\nid: " + cursor.encode() + b"\ndata: " + d + b"\n\n" for cursor, d in found)
+async def _send(found: list[tuple[str, bytes]], send: Send) -> None:
+    """As events; waits in between while the client is behind, so that its write buffer stays small."""
+    text, size = [], 0
+    for cursor, delivery in found:
+        text.append(b"event: message\nid: " + cursor.encode() + b"\ndata: " + delivery + b"\n\n")
+        size += len(text[-1])
+        if size >= SENT_AT_ONCE:
+            await send(_body(b"".join(text)))
+            text, size = [], 0
+    if text:
+        await send(_body(b"".join(text)))
 
 
 class Door:
