@@ -2,14 +2,15 @@
 
 import base64
 import binascii
-import hmac
 import math
 from collections.abc import Iterable, Mapping
 
 from starlette.requests import Request
 
+from engage.audit import KEY
 from engage.errors import Forbidden, InvalidRequest, Unauthorized
 from engage.identity import Identity
+from engage.keyring import KeyRing
 from engage.origins import allows
 from engage.projects import Project
 
@@ -36,9 +37,11 @@ def check_origin(project: Project, origin: bytes | None) -> None:
 class Access:
     """Finds the project of a request. Raises Unauthorized or Forbidden, naming what was expected."""
 
-    def __init__(self, projects: Iterable[Project], identities: Mapping[str, Identity]) -> None:
+    def __init__(self, projects: Iterable[Project], identities: Mapping[str, Identity], ring: KeyRing) -> None:
         self.projects = tuple(projects)
         self.identities = identities
+        self._ring = ring
+        self._by_id = {project.id: project for project in self.projects}
         self.by_write_key = {project.write_key: project for project in self.projects}
 
     def public(self, request: Request, in_body: str | None = None) -> Project:
@@ -54,10 +57,10 @@ class Access:
                 origin = request.headers.get("origin")
                 check_origin(project, origin.encode("latin-1") if origin else None)
                 return project
-        # In constant time, as `secret` does it: this must not be the way to find a secret key character by character.
-        secret = any(
-            hmac.compare_digest(key.encode(), p.secret_key.encode()) for key in tried if key for p in self.projects
-        )
+        held = next((found for key in tried if key and (found := self._ring.find(key)) is not None), None)
+        if held is not None:
+            request.scope[KEY] = held
+        secret = held is not None
         raise Unauthorized(
             "a valid write key: Basic auth user name, `writeKey` in the body, or in the query",
             "a secret key" if secret else None,
@@ -69,11 +72,12 @@ class Access:
 
     def secret(self, request: Request) -> Project:
         """By secret key: Basic auth user name or Bearer token; compared in constant time."""
-        given = (basic_user(request.headers.get("authorization", "").encode("latin-1")) or "").encode()
-        for project in self.projects:
-            if hmac.compare_digest(given, project.secret_key.encode()):
-                return project
-        raise Unauthorized("the project's secret key as Basic auth user name or Bearer token")
+        given = basic_user(request.headers.get("authorization", "").encode("latin-1")) or ""
+        held = self._ring.find(given)
+        if held is None or (project := self._by_id.get(held.project)) is None:
+            raise Unauthorized("the project's secret key as Basic auth user name or Bearer token")
+        request.scope[KEY] = held
+        return project
 
     def persons(self, request: Request, project: Project) -> tuple[tuple[str, ...], float]:
         """The persons named by `userId`, with `userHash` or `userToken` where these are asked for, and `anonymousId`; and until

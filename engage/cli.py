@@ -1,4 +1,4 @@
-"""The command line: `engage up | serve | decide | work | rules … | identity … | keys | doctor`."""
+"""The command line: `engage up | serve | decide | work | rules … | identity … | keys | audit | doctor`."""
 
 import os
 import sys
@@ -15,8 +15,10 @@ from engage.console import check_format, print_json
 from engage.errors import ConfigurationError, EngageError
 from engage.evaluating import evaluate_arguments, evaluate_stream
 from engage.identity_cli import identity
+from engage.keys_cli import audit, keys
 from engage.logs import configure_logging
-from engage.projects import FIRST, load_projects
+from engage.privacy_cli import hash_
+from engage.projects import FIRST
 from engage.publishing_cli import add_commands
 from engage.rulebooks import live_definitions
 from engage.settings import Settings, environment_of, load_settings, unknown_variables
@@ -35,6 +37,9 @@ cli = typer.Typer(
 rules = typer.Typer(name="rules", help="Rules, messages, segments and articles.", no_args_is_help=True)
 cli.add_typer(rules)
 cli.add_typer(identity)
+cli.add_typer(keys)
+cli.command("audit")(audit)
+cli.command("hash")(hash_)
 
 Host = Annotated[str | None, typer.Option("--host", help="Address to listen on (ENGAGE_HOST).")]
 Port = Annotated[int | None, typer.Option("--port", help="Port to listen on (ENGAGE_PORT).")]
@@ -72,29 +77,6 @@ def work(
 ) -> None:
     """Run one RQ worker that delivers."""
     _become("worker", "backtest" if backtests else "work", settings=_settings(data_dir=data))
-
-
-@cli.command()
-def keys(data: Data = None, json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
-    """Show the projects' keys, making the first project's when there are none."""
-    projects = load_projects(_settings(data_dir=data))
-    if json:
-        print_json(projects)
-        return
-    for project in projects:
-        typer.echo(f"project          {project.id} ({project.name})")
-        typer.echo(f"write key        {project.write_key}    in pages and apps: public")
-        typer.echo(f"secret key       {project.secret_key}    on servers only")
-        secret = (
-            project.identity_secret
-            or "not set: a userId is not verified; set ENGAGE_IDENTITY_SECRET to require userHash"
-        )
-        typer.echo(f"identity secret  {secret}")
-        if project.identity_secret_old:
-            typer.echo(f"the one before   {project.identity_secret_old}    valid too (ENGAGE_IDENTITY_SECRET_OLD)")
-        typer.echo(
-            f"allowed origins  {', '.join(project.allowed_origins) or 'any; set ENGAGE_ALLOWED_ORIGINS to restrict'}"
-        )
 
 
 @cli.command("doctor")

@@ -1,4 +1,4 @@
-"""Group commit: all events waiting in this process go to the log in one pipeline, and each caller waits for its reply.
+"""Group commit: all events waiting in this process go to the log in one pipeline, and whoever waits is told of its reply.
 
 At most two flushes are under way at a time, so that one is being made while the store syncs the other. Whatever arrives
 meanwhile makes up the next one: the batch grows with the load, and an idle service adds no wait. With `appendfsync always`
@@ -9,9 +9,9 @@ the other's reply lands behind it.
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Final
+from typing import Final, Protocol
 
-from engage.errors import Overloaded, StoreUnavailable
+from engage.errors import EngageError, Overloaded, StoreUnavailable
 from engage.keys import shard_of
 from engage.logs import get_logger
 from engage.store import STORE_ERRORS
@@ -26,6 +26,14 @@ ENTRY_EVENTS: Final = 500  # one log entry holds at most this many events, the u
 ENTRY_BYTES: Final = 1024 * 1024  # … and, unless it is one event, so many bytes: a decider reads several at once
 
 
+class Waiter(Protocol):
+    """Whoever waits for a flush."""
+
+    def settled(self, failure: EngageError | None) -> None:
+        """All that was added before is on disk; or it may not be: then the outcome is unknown, and the client sends its events
+        again (their messageIds make them count once)."""
+
+
 class GroupCommit:
     """Appends records to the shards' logs. `append` writes entries and returns when they are on disk, as
     `engage.store.Appender.append` does."""
@@ -35,12 +43,12 @@ class GroupCommit:
         self._observe = observe
         self._waiting: defaultdict[str, list[LogRecord]] = defaultdict(list)
         self._count = self._bytes = 0
-        self._callers: list[asyncio.Future[None]] = []
+        self._waiters: list[Waiter] = []
         self._running: set[asyncio.Task[None]] = set()
 
     def add(self, records: Sequence[LogRecord], logs: Sequence[str], size: int) -> None:
         """Puts records of about `size` bytes in line, each for its shard's stream of `logs`; they are durable once
-        `flushed()` has returned."""
+        a `wait` that comes after is over."""
         waiting, shards = self._waiting, len(logs)
         for record in records:
             waiting[logs[shard_of(record.p, shards)]].append(record)
@@ -52,37 +60,33 @@ class GroupCommit:
         if self._count >= MAX_WAITING or self._bytes >= MAX_WAITING_BYTES:
             raise Overloaded("more events wait for the store than this process may hold")
 
-    async def flushed(self) -> None:
-        """Waits until all that was added is on disk. Raises StoreUnavailable: then the outcome is unknown, and the
-        client sends its events again (their messageIds make them count once)."""
-        # A future of its own for each caller: one that hangs up cancels nobody else's.
-        caller = asyncio.get_running_loop().create_future()
-        self._callers.append(caller)
-        if len(self._callers) == 1 and len(self._running) < FLUSHES:
+    def wait(self, waiter: Waiter) -> None:
+        """Tells the waiter once what was added until now is on disk, or failed to get there."""
+        self._waiters.append(waiter)
+        if len(self._waiters) == 1 and len(self._running) < FLUSHES:
             self._running.add(asyncio.create_task(self._run()))
-        await caller
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            while self._callers:
-                waiting, callers, count = self._waiting, self._callers, self._count
-                self._waiting, self._callers, self._count, self._bytes = defaultdict(list), [], 0, 0
+            while self._waiters:
+                waiting, waiters, count = self._waiting, self._waiters, self._count
+                self._waiting, self._waiters, self._count, self._bytes = defaultdict(list), [], 0, 0
                 started = loop.time()
                 try:
                     await self._write(waiting)
                 except STORE_ERRORS as error:
-                    _answer(callers, StoreUnavailable(f"the store did not confirm ({error})"))
+                    _settle(waiters, StoreUnavailable(f"the store did not confirm ({error})"))
                 except (
                     Exception
                 ) as error:  # a mistake of ours: those who wait for the next flush must not wait for ever
                     log.exception("flush failed")
-                    _answer(callers, StoreUnavailable(f"the store did not confirm ({error!r})"))
+                    _settle(waiters, StoreUnavailable(f"the store did not confirm ({error!r})"))
                 except BaseException:
-                    _answer(callers, StoreUnavailable("the service is stopping"))
+                    _settle(waiters, StoreUnavailable("the service is stopping"))
                     raise
                 else:
-                    _answer(callers, None)
+                    _settle(waiters, None)
                     self._observe(count, loop.time() - started)
         finally:
             self._running.discard(asyncio.current_task())
@@ -108,11 +112,9 @@ def _payloads(records: list[LogRecord]) -> Iterator[bytes]:
         yield from _payloads(records[half:])
 
 
-def _answer(callers: list[asyncio.Future[None]], failure: Exception | None) -> None:
-    for caller in callers:
-        if caller.done():
-            continue  # it hung up
-        if failure is None:
-            caller.set_result(None)
-        else:
-            caller.set_exception(failure)
+def _settle(waiters: list[Waiter], failure: EngageError | None) -> None:
+    for waiter in waiters:
+        try:
+            waiter.settled(failure)
+        except Exception:  # a mistake of ours: the others must not wait for ever
+            log.exception("not answered")

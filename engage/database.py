@@ -17,6 +17,7 @@ from sqlalchemy import (
     Column,
     Connection,
     Engine,
+    Index,
     Integer,
     MetaData,
     String,
@@ -33,7 +34,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from engage.errors import ConfigurationError
 from engage.settings import Settings, environment_of
 
-HEAD: Final = "0002"  # the newest of migrations/versions
+HEAD: Final = "0003"  # the newest of migrations/versions
 _ADVISORY_LOCK: Final = 0x656E67616765  # "engage"
 
 metadata: Final = MetaData()
@@ -44,9 +45,24 @@ projects: Final = Table(
     Column("id", String(64), primary_key=True),
     Column("name", String(200), nullable=False),
     Column("write_key", String(200), nullable=False, unique=True),
-    Column("secret_key", String(200), nullable=False),
     Column("identity_secret", String(200)),
     Column("allowed_origins", Text, nullable=False, server_default=""),
+    Column("hash_secret", String(64), nullable=False, server_default=""),
+)
+
+# `hash`: the key's SHA-256, hex. `source`: see `engage.secret_keys`.
+secret_keys: Final = Table(
+    "secret_keys",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("project", String(64), nullable=False),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("prefix", String(16), nullable=False),
+    Column("source", String(16), nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("last_used_at", String(32)),
+    Column("expires_at", String(32)),
+    Column("revoked_at", String(32)),
 )
 
 # Every version of every document. A removed one has a last version whose document is null. `files`: JSON, the name of each
@@ -80,15 +96,24 @@ publications: Final = Table(
     Column("restored", Integer),
 )
 
+# What was done with secret keys, and what was tried without: like uses of one minute are one row, `count` of them from `at` to
+# `until`. `subject`: whom of, as a keyed hash; see `engage.audit`.
 audit: Final = Table(
     "audit",
     metadata,
     Column("number", Integer, primary_key=True, autoincrement=True),
-    Column("project", String(64), nullable=False),
+    Column("project", String(64)),
     Column("at", String(32), nullable=False),
-    Column("author", String(200), nullable=False),
-    Column("action", String(64), nullable=False),
-    Column("detail", Text, nullable=False),
+    Column("until", String(32), nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("key", String(16)),
+    Column("prefix", String(16)),
+    Column("address", String(64), nullable=False),
+    Column("method", String(16), nullable=False),
+    Column("route", String(200), nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("subject", String(32)),
+    Index("audit_at", "at"),
 )
 
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from engage.errors import EngageError, Forbidden
+from engage.privacy import Policy
 from engage.projects import Project
 from engage.verification import Proof, Verifier
 from engage.verified import INVALID, NONE, VALID, Figure
@@ -24,13 +25,14 @@ _TIMES: Final = ("timestamp", "originalTimestamp", "sentAt")
 class Request:
     """What one request's events have in common, and what becomes of them."""
 
-    __slots__ = ("_proofs", "given_hash", "given_token", "now", "records", "trusted")
+    __slots__ = ("_proofs", "given_hash", "given_token", "now", "policy", "records", "trusted")
 
     def __init__(self, trusted: bool, given_hash: Any = None, given_token: Any = None) -> None:
         self.trusted = trusted  # it came with the secret key
         self.given_hash = given_hash
         self.given_token = given_token
         self.now = time.time()
+        self.policy: Policy | None = None  # of privacy: what a token says is kept by it too
         self.records: list[LogRecord] = []
         self._proofs: list[Proof] = []
 
@@ -42,6 +44,8 @@ class Request:
         times = {name: value for name in _TIMES if (value := getattr(event, name)) is not None}
         for signed in proof.signed:
             said = msgspec.json.encode({**msgspec.json.decode(signed), **times}) if times else signed
+            if self.policy is not None:
+                said = self.policy.event(said)
             self.records.append(LogRecord(record.p, record.r, Raw(said), s=record.s, v=SIGNED))
 
     def logged(self) -> None:

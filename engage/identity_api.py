@@ -1,19 +1,15 @@
-"""`/api/identity` (secret key): how many users come verified, and what was refused for want of proof."""
+"""`/api/identity` (secret key): how many users come verified."""
 
-from typing import Any, Final
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from engage.access import Access
-from engage.errors import InvalidRequest
 from engage.public import json_response
-from engage.refused import KEPT, read_refused
 from engage.times import now_ms
 from engage.verified import DAYS, read_users
-
-USUAL: Final = 50
 
 
 class IdentityApi:
@@ -24,10 +20,7 @@ class IdentityApi:
         self._client = client
 
     def routes(self) -> list[Route]:
-        return [
-            Route("/api/identity", self.figure, methods=["GET"]),
-            Route("/api/identity/refused", self.refused, methods=["GET"]),
-        ]
+        return [Route("/api/identity", self.figure, methods=["GET"])]
 
     async def figure(self, request: Request) -> Response:
         """Before one enforces: who would be shut out."""
@@ -42,11 +35,3 @@ class IdentityApi:
                 "users": users,
             }
         )
-
-    async def refused(self, request: Request) -> Response:
-        """The newest events that were refused for want of proof."""
-        project = self._access.secret(request)
-        text = request.query_params.get("limit", str(USUAL))
-        if not text.isdecimal() or len(text) > 6 or not 1 <= int(text) <= KEPT:
-            raise InvalidRequest(f"a number from 1 to {KEPT}", text, field="limit")
-        return json_response({"events": await read_refused(self._client, project.id, int(text))})

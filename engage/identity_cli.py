@@ -11,6 +11,7 @@ from engage.doctor import lines, status
 from engage.errors import ConfigurationError
 from engage.identity_check import check_proof
 from engage.projects import FIRST, load_projects
+from engage.secret_keys import kept_here
 from engage.settings import load_settings
 
 identity = typer.Typer(name="identity", help="Identity verification.", no_args_is_help=True)
@@ -32,12 +33,15 @@ def check(
     The identity secrets are those of this machine's settings and data folder.
     """
     os.umask(0o077)
-    projects = load_projects(load_settings(data_dir=None if data is None else str(data)))
+    settings = load_settings(data_dir=None if data is None else str(data))
+    projects = load_projects(settings)
     [project] = [project for project in projects if project.id == FIRST]
     if not project.identity_secrets:
         hint = "set it; until then every userId is believed"
         raise ConfigurationError("an identity secret", "none", field="ENGAGE_IDENTITY_SECRET", hint=hint)
-    others = {"the secret key": project.secret_key, "the write key": project.write_key}
+    others = {"the write key": project.write_key}
+    if secret := settings.secret_key or kept_here(settings.data_dir):
+        others = {"the secret key": secret, **others}
     findings = check_proof(project.identity_secrets, others, proof, user, time.time())
     for line in lines(findings):
         typer.echo(line)

@@ -1,66 +1,39 @@
-"""The way in: a plain ASGI callable for the Segment HTTP Tracking API. It authenticates, decodes, validates and hands
-over to the group commit; the 200 is sent after the fsync.
+"""The way in: the Segment HTTP Tracking API. A call is authenticated, decoded, validated and handed over to the group commit; it is
+answered after the fsync.
+
+Nothing here waits: a `Call` is taken in one go and answered from the flush that made it durable, so that a call costs no task of its
+own. `engage.direct` speaks for it straight from the connection; `Ingest.__call__` is the same as an ASGI application.
 """
 
-import hmac
-import zlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import parse_qs
 
-import msgspec
-from msgspec import Raw
+from msgspec import MsgspecError, Raw
 
-from engage.access import basic_user, check_origin
 from engage.anonymize import context_without_ip, holds_ip, without_ip
+from engage.audit import KEY, Trail
+from engage.body import check_length, inflate, read_batch, read_context, read_event, read_key, too_large
 from engage.commit import GroupCommit
 from engage.cors import cors_headers
-from engage.errors import (
-    EngageError,
-    Forbidden,
-    InvalidEvent,
-    PayloadTooLarge,
-    StoreUnavailable,
-    Unauthorized,
-    error_body,
-    error_response,
-)
+from engage.dead_letters import Letter
+from engage.errors import EngageError, InvalidEvent, StoreUnavailable, Unauthorized, error_body, error_response
 from engage.guard import ADDRESS, HSTS
-from engage.identity import Identity, Request
-from engage.keys import ShardKeys
+from engage.identity import Request
 from engage.limits import Limits
 from engage.logs import get_logger
-from engage.projects import Project
+from engage.privacy import Policy
+from engage.senders import Sender, Senders
 from engage.store import STORE_ERRORS
 from engage.times import now_ms
-from engage.wire import (
-    KEYS_ARE_COUNTED_FROM,
-    MAX_BATCH_BYTES,
-    MAX_BATCH_EVENTS,
-    MAX_DEPTH,
-    MAX_EVENT_BYTES,
-    MAX_KEYS,
-    NOTHING,
-    PROOFS,
-    LogRecord,
-    WireBatch,
-    WireEvent,
-    decode_batch,
-    decode_context,
-    decode_event,
-    parse_time,
-    repair,
-    to_record,
-    too_deep,
-    too_many_keys,
-    without,
-)
+from engage.wire import MAX_BATCH_BYTES, NOTHING, LogRecord, decode_context, parse_time, repair, to_record
 
 log = get_logger("engage.ingest")
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Refused = tuple[LogRecord, EngageError]
+Headers = list[tuple[bytes, bytes]]
 
 # Path → the kind of call it makes; None: the body is a batch.
 ROUTES: Final[dict[str, str | None]] = {
@@ -70,278 +43,365 @@ ROUTES: Final[dict[str, str | None]] = {
     "/v1/b": None,
     "/v1/m": None,  # analytics.js metrics: acknowledged below, never events
     "/v1/import": None,
+    "/beacon/v1/batch": None,  # RudderStack's browser client, told to use beacons
 }
-MAX_CONTEXT_COPIES: Final = 4 * MAX_BATCH_BYTES  # each event of a batch is logged with the batch's context
-MAX_KEPT_HEADER: Final = 512  # bytes of an Authorization header that is remembered
 METRICS_PATH: Final = "/v1/m"
+DO_NOT_TRACK: Final = "do_not_track"  # why an event was not kept: in its result, and in the metrics
+NO_CONSENT: Final = "no_consent"
 _OK: Final = b'{"success":true}'
 _RESULT_OK: Final = b'{"status":200}'
 
 
-class Sender(msgspec.Struct, frozen=True):
-    """Who a key stands for: a project's pages, or, `trusted`, its servers."""
+class Call:
+    """One call of the tracking API. Whoever speaks for it sets `scope` (as ASGI has it), gives it to `Ingest.open` when its head
+    is there and to `Ingest.take` with its body, and is told the answer once."""
 
-    project: Project
-    identity: Identity
-    logs: list[str]
-    trusted: bool
+    scope: Scope
+    encoding: bytes | None = None
+    authorization: bytes | None = None
+    origin: bytes | None = None
+    ingest: "Ingest"
+    # What it comes to, once its events are on disk.
+    status = 200
+    body = _OK
+    request: Request
+    sender: Sender
+    letters: Sequence[Letter] = ()
+    accepted = 0
+
+    def answer(self, status: int, headers: Headers, body: bytes) -> None:
+        """Says the answer; `headers` are those beyond content type and length."""
+        raise NotImplementedError
+
+    def settled(self, failure: EngageError | None) -> None:
+        """The flush that its events were in has ended."""
+        self.ingest.settle(self, failure)
 
 
 class Ingest:
-    """Counts are kept by `count(outcome, events)`; events refused for want of proof by `put_aside(project, events)`."""
+    """Counts are kept by `count(outcome, events)`; what could not be taken by `put_aside(project, letters)`. `trail` notes the use of
+    secret keys."""
 
     def __init__(
         self,
         commit: GroupCommit,
-        projects: Iterable[Project],
-        identities: Mapping[str, Identity],
-        shards: int,
+        senders: Senders,
         count: Callable[[str, int], None],
-        put_aside: Callable[[str, Sequence[Refused]], Awaitable[None]],
+        put_aside: Callable[[str, Sequence[Letter]], Awaitable[None]],
         limits: Limits,
+        trail: Trail,
         store_ip: bool,
+        respect_dnt: bool,
     ) -> None:
         self._commit = commit
+        self._senders = senders
         self._count = count
         self._put_aside = put_aside
         self._limits = limits
+        self._trail = trail
         self._store_ip = store_ip
-        self._keys: dict[str, Sender] = {}
-        self._servers: list[tuple[bytes, Sender]] = []
-        for project in projects:
-            logs = [ShardKeys(project.id, shard).log for shard in range(shards)]
-            identity = identities[project.id]
-            self._keys[project.write_key] = Sender(project, identity, logs, trusted=False)
-            self._servers.append((project.secret_key.encode(), Sender(project, identity, logs, trusted=True)))
-        self._basic: dict[bytes, Sender] = {}
+        self._respect_dnt = respect_dnt
+        self._ending: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        origin = None
+    def open(self, call: Call) -> bool:
+        """The head of a call is there. False: it was refused, and answered."""
+        length = None
+        for name, value in call.scope["headers"]:
+            if name == b"content-length":
+                length = int(value)
+            elif name == b"content-encoding":
+                call.encoding = value.strip().lower()
+            elif name == b"authorization":
+                call.authorization = value
+            elif name == b"origin":
+                call.origin = value
+        call.ingest = self
         try:
-            length, encoding, authorization, origin = _headers(scope["headers"])
-            self._limits.request(scope[ADDRESS])
-            body = await _read(receive, length, encoding)
-            status, reply = await self._accept(scope, ROUTES[scope["path"]], body, authorization, origin)
-            headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(reply))]
+            self._limits.request(call.scope[ADDRESS])
+            check_length(length)
         except EngageError as error:
-            self._count(error.code, 1)
-            status, headers, reply = error_response(error)
-        except Exception:
-            log.exception("ingest failed", path=scope["path"])
-            self._count(EngageError.code, 1)
-            status, headers, reply = error_response(EngageError("no failure of the service", hint="its log says more"))
-        if origin is not None:
-            headers += cors_headers(origin)
-        if scope["scheme"] == "https":
+            self.refuse(call, error)
+            return False
+        return True
+
+    def take(self, call: Call, body: bytes) -> None:
+        """The whole body of a call is there. It is answered now, or once its events are on disk."""
+        try:
+            if call.encoding not in (None, b"", b"identity"):
+                body = inflate(body, call.encoding)
+            self._take(call, repair(body), now_ms())
+        except EngageError as error:
+            self.refuse(call, error)
+        except Exception as error:
+            self._failed(call, error)
+
+    def settle(self, call: Call, failure: EngageError | None) -> None:
+        """Answers a call whose flush has ended."""
+        if failure is not None:
+            self.refuse(call, failure)
+            return
+        call.request.logged()
+        self._count("accepted", call.accepted)
+        if call.letters:
+            self._later(self._after_letters(call))
+        else:
+            self._answer(call, call.status, [], call.body)
+
+    def refuse(self, call: Call, error: EngageError) -> None:
+        self._count(error.code, 1)
+        status, headers, body = error_response(error, flat=True)
+        if status == 401:
+            self._trail.request(call.scope, call.scope["path"], status)
+        self._answer(call, status, headers[2:], body)
+
+    def _failed(self, call: Call, error: Exception) -> None:
+        """A mistake of ours."""
+        log.error("ingest failed", path=call.scope["path"], exc_info=error)
+        self.refuse(call, EngageError("no failure of the service", hint="its log says more"))
+
+    def _answer(self, call: Call, status: int, headers: Headers, body: bytes) -> None:
+        if KEY in call.scope:
+            self._trail.request(call.scope, call.scope["path"], status)
+        if call.origin is not None:
+            headers += cors_headers(call.origin)
+        if call.scope["scheme"] == "https":
             headers.append(HSTS)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": reply})
+        call.answer(status, headers, body)
 
-    async def _accept(
-        self, scope: Scope, kind: str | None, body: bytes, authorization: bytes | None, origin: bytes | None
-    ) -> tuple[int, bytes]:
-        received_at = now_ms()
-        body = repair(body)
+    def _take(self, call: Call, body: bytes, received_at: int) -> None:
         self._commit.check_room()
-        if kind is not None:
-            return await self._accept_event(scope, kind, body, authorization, origin, received_at)
-        if scope["path"] == METRICS_PATH:
-            return 200, _OK
-        return await self._accept_batch(scope, body, authorization, origin, received_at)
+        path = call.scope["path"]
+        if path == METRICS_PATH:
+            self._answer(call, 200, [], _OK)
+            return
+        try:
+            if (kind := ROUTES[path]) is None:
+                self._take_batch(call, body, received_at)
+            else:
+                self._take_event(call, kind, body, received_at)
+        except InvalidEvent as error:
+            if not self._put_whole_aside(call, body, received_at, error):
+                raise
 
-    async def _accept_event(
-        self, scope: Scope, kind: str, body: bytes, authorization: bytes | None, origin: bytes | None, received_at: int
-    ) -> tuple[int, bytes]:
-        event = _decode_one(body)
-        sender = self._sender(scope, authorization, event.writeKey, origin)
-        if holds_ip(event.context) and not self._store_ip:
-            body = without_ip(body)
-        record = to_record(event, Raw(body), kind, None, received_at, None)
+    def _take_event(self, call: Call, kind: str, body: bytes, received_at: int) -> None:
+        event = read_event(body)
+        sender = self._senders.find(call.scope, call.authorization, event.writeKey, call.origin)
         request = Request(sender.trusted)
+        if self._respect_dnt and not sender.trusted and asks_not_to_be_tracked(call.scope["headers"]):
+            self._skip(call, DO_NOT_TRACK)
+            return
+        if event.context is not None and not self._store_ip and holds_ip(event.context):
+            body = without_ip(body)
+        if sender.privacy.active and (policy := sender.privacy.policy) is not None:
+            request.policy = policy
+            if policy.concerns(body):
+                if not policy.consents(body):
+                    self._skip(call, NO_CONSENT)
+                    return
+                body = policy.event(body)
+        record = to_record(event, Raw(body), kind, None, received_at, None)
         refusal = sender.identity.admit(record, event, request)
-        self._limits.events(sender.project.id, scope[ADDRESS], request.records or (record,))
+        self._limits.events(sender.project.id, call.scope[ADDRESS], request.records or (record,))
         if refusal is not None:
-            await self._refuse(sender, [(record, refusal)])
-            raise refusal
-        self._commit.add(request.records, sender.logs, len(body))
-        await self._commit.flushed()
-        request.logged()
-        self._count("accepted", 1)
-        return 200, _OK
+            self._count("unverified", 1)
+            self._later(self._refuse_after(call, sender, refusal, _unverified(record, refusal)))
+            return
+        self._wait(call, sender, request, len(body), 1)
 
-    async def _accept_batch(
-        self, scope: Scope, body: bytes, authorization: bytes | None, origin: bytes | None, received_at: int
-    ) -> tuple[int, bytes]:
-        batch = _decode_envelope(body)
-        sender = self._sender(scope, authorization, batch.writeKey, origin)
+    def _take_batch(self, call: Call, body: bytes, received_at: int) -> None:
+        batch = read_batch(body)
+        sender = self._senders.find(call.scope, call.authorization, batch.writeKey, call.origin)
+        if self._respect_dnt and not sender.trusted and asks_not_to_be_tracked(call.scope["headers"]):
+            self._count(DO_NOT_TRACK, len(batch.batch))
+            self._answer(call, 200, [], _replied(True, [_skipped(DO_NOT_TRACK)] * len(batch.batch)))
+            return
         admit = sender.identity.admit
         sent_at = parse_time(batch.sentAt)
         request = Request(sender.trusted, batch.userHash, batch.userToken)
-        context = _common_context(batch, request)
+        context = read_context(batch, request)
         if context is not None and holds_ip(decode_context(context)) and not self._store_ip:
             context = Raw(context_without_ip(bytes(context)))
-        refused: list[Refused] = []
+        policy, consents = None, True
+        if sender.privacy.active and (policy := sender.privacy.policy) is not None:
+            request.policy = policy
+            if not policy.concerns(body):
+                policy = None
+            elif context is not None:
+                consents = policy.context_consents(bytes(context))
+                context = Raw(policy.context(bytes(context)))
+        refused: list[LogRecord] = []
+        letters: list[Letter] = []
         results = [_RESULT_OK] * len(batch.batch)
-        bad = 0
+        skipped = 0
         for index, item in enumerate(batch.batch):
+            raw = bytes(item)
             try:
-                event = _decode_one(bytes(item))
+                event = read_event(raw)
                 own = event.context
                 if own is not None and own.ip is not NOTHING and holds_ip(own) and not self._store_ip:
-                    item = Raw(without_ip(bytes(item)))
+                    item = Raw(without_ip(raw))
+                if policy is not None:
+                    if not policy.consents(bytes(item), consents):
+                        results[index] = _skipped(NO_CONSENT)
+                        skipped += 1
+                        continue
+                    item = Raw(policy.event(bytes(item)))
                 record = to_record(event, item, None, sent_at, received_at, context)
-            except EngageError as error:
+            except InvalidEvent as error:
                 results[index] = _failure(error, index)
-                bad += 1
+                letters.append(Letter("malformed", received_at, error, _as_kept(policy, raw, consents)))
             else:
                 if (refusal := admit(record, event, request)) is not None:
                     results[index] = _failure(refusal, index)
-                    refused.append((record, refusal))
-        if refused or request.records:
-            counted = [*request.records, *(record for record, _ in refused)] if refused else request.records
-            self._limits.events(sender.project.id, scope[ADDRESS], counted)
-        if records := request.records:
-            self._commit.add(records, sender.logs, len(body) + len(memoryview(batch.context)) * len(records))
-            await self._commit.flushed()
-            request.logged()
-            self._count("accepted", len(results) - bad - len(refused))
-        if refused:
-            await self._refuse(sender, refused)
-        if bad:
-            self._count("invalid_event", bad)
+                    letters.append(_unverified(record, refusal))
+                    refused.append(record)
+        bad = len(letters) - len(refused)
+        if letters or request.records:
+            counted = [*request.records, *refused] if refused else request.records
+            self._limits.events(sender.project.id, call.scope[ADDRESS], counted, bad)
+        for outcome, number in (("unverified", len(refused)), (InvalidEvent.code, bad), (NO_CONSENT, skipped)):
+            if number:
+                self._count(outcome, number)
         # A batch of which nothing could be read is the sender's mistake; one readable event makes it a success.
-        status, success = (400, b"false") if bad and bad == len(results) else (200, b"true")
-        return status, b'{"success":' + success + b',"results":[' + b",".join(results) + b"]}"
+        success = not bad or bad < len(results)
+        call.letters, call.status = letters, 200 if success else 400
+        call.body = _replied(success, results) if letters or skipped else _all_taken(len(results))
+        size = len(body) + len(memoryview(batch.context)) * len(request.records)
+        self._wait(call, sender, request, size, len(results) - len(letters) - skipped)
 
-    async def _refuse(self, sender: Sender, refused: Sequence[Refused]) -> None:
-        """Puts events for which nobody gave proof where an operator finds them."""
+    def _wait(self, call: Call, sender: Sender, request: Request, size: int, accepted: int) -> None:
+        """The records go in line; the call is settled once they are on disk, at once if there are none."""
+        call.sender, call.request, call.accepted = sender, request, accepted
+        if request.records:
+            self._commit.add(request.records, sender.logs, size)
+            self._commit.wait(call)
+        else:
+            self.settle(call, None)
+
+    def _skip(self, call: Call, why: str) -> None:
+        """An event that is not kept, as its sender wishes, is a success: it must not be sent again."""
+        self._count(why, 1)
+        self._answer(call, 200, [], b'{"success":true,"skipped":"%b"}' % why.encode())
+
+    def _later(self, work: Awaitable[None]) -> None:
+        """What little has to wait for the store beside the flush."""
+        task = asyncio.ensure_future(work)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _after_letters(self, call: Call) -> None:
         try:
-            await self._put_aside(sender.project.id, refused)
+            await self._keep(call.sender, call.letters)
+        except EngageError as error:
+            self.refuse(call, error)
+        else:
+            self._answer(call, call.status, [], call.body)
+
+    async def _refuse_after(self, call: Call, sender: Sender, refusal: EngageError, letter: Letter) -> None:
+        try:
+            await self._keep(sender, [letter])
+        except EngageError as error:
+            refusal = error
+        self.refuse(call, refusal)
+
+    async def _keep(self, sender: Sender, letters: Sequence[Letter]) -> None:
+        """Puts what could not be taken where an operator finds it, before its sender is told."""
+        try:
+            await self._put_aside(sender.project.id, letters)
         except STORE_ERRORS as error:
             raise StoreUnavailable(f"the store did not confirm ({error})") from None
-        self._count("unverified", len(refused))
+        except Exception as error:
+            log.exception("dead letters not kept")
+            raise EngageError("no failure of the service", hint="its log says more") from error
 
-    def _sender(self, scope: Scope, authorization: bytes | None, in_body: str | None, origin: bytes | None) -> Sender:
-        sender = None
-        if authorization is not None:
-            sender = self._basic.get(authorization)
-            if sender is None:
-                sender = self._by_key(basic_user(authorization) or "")
-                if sender is not None and len(authorization) <= MAX_KEPT_HEADER and len(self._basic) < 1_000:
-                    self._basic[authorization] = sender
-        if sender is None and in_body is not None:
-            sender = self._keys.get(in_body)
-        if sender is None and scope["query_string"]:
-            sender = self._keys.get(parse_qs(scope["query_string"].decode("latin-1")).get("writeKey", [""])[0])
-        if sender is None:
-            raise Unauthorized("a valid write key as Basic auth user name, as `writeKey` in the body, or in the query")
-        if origin is not None:
-            if sender.trusted:
-                hint = "a secret key belongs on servers only: take it out of the page, and use the write key"
-                raise Forbidden("the write key from a page", "the secret key", field="Authorization", hint=hint)
-            check_origin(sender.project, origin)
-        return sender
+    def _put_whole_aside(self, call: Call, body: bytes, received_at: int, error: InvalidEvent) -> bool:
+        """Puts a body aside of which nothing could be taken, if whoever sent it has a key."""
+        try:
+            sender = self._senders.find(call.scope, call.authorization, read_key(body), call.origin)
+        except Unauthorized:
+            return False
+        self._limits.events(sender.project.id, call.scope[ADDRESS], (), 1)
+        policy = sender.privacy.policy if sender.privacy.active else None
+        if self._respect_dnt and not sender.trusted and asks_not_to_be_tracked(call.scope["headers"]):
+            return False
+        if policy is not None and ROUTES[call.scope["path"]] is None and policy.concerns(body):
+            kept = b""  # what stands in its events is not looked for
+        else:
+            kept = _as_kept(policy, body, True)
+        letter = Letter("malformed", received_at, error, kept)
+        self._later(self._refuse_after(call, sender, error, letter))
+        return True
 
-    def _by_key(self, key: str) -> Sender | None:
-        """A write key's pages; or a secret key's servers, compared in constant time."""
-        found = self._keys.get(key)
-        for secret, sender in self._servers:
-            if hmac.compare_digest(secret, key.encode()):
-                found = sender
-        return found
-
-
-def _headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[int | None, bytes | None, bytes | None, bytes | None]:
-    length = encoding = authorization = origin = None
-    for name, value in headers:
-        if name == b"content-length":
-            length = int(value)
-        elif name == b"content-encoding":
-            encoding = value.strip().lower()
-        elif name == b"authorization":
-            authorization = value
-        elif name == b"origin":
-            origin = value
-    return length, encoding, authorization, origin
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = _AsgiCall(scope)
+        if self.open(call):
+            try:
+                self.take(call, await _read(receive))
+            except EngageError as error:
+                self.refuse(call, error)
+        status, headers, body = await call.answered
+        headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
 
-async def _read(receive: Receive, length: int | None, encoding: bytes | None) -> bytes:
-    if length is not None and length > MAX_BATCH_BYTES:
-        raise PayloadTooLarge(f"a body of at most {MAX_BATCH_BYTES} bytes", str(length), field="$")
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if message.get("more_body"):
-        chunks, size = [body], len(body)
-        while message.get("more_body"):  # a slow one is ended by engage.protocol
-            message = await receive()
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-            if size > MAX_BATCH_BYTES:
-                raise PayloadTooLarge(f"a body of at most {MAX_BATCH_BYTES} bytes", "more", field="$")
-        body = b"".join(chunks)
-    if message["type"] == "http.disconnect":
-        raise InvalidEvent("a whole body", "a connection closed half-way", field="$")
-    return body if encoding in (None, b"", b"identity") else inflate(body, encoding)
+class _AsgiCall(Call):
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.answered: asyncio.Future[tuple[int, Headers, bytes]] = asyncio.get_running_loop().create_future()
+
+    def answer(self, status: int, headers: Headers, body: bytes) -> None:
+        if not self.answered.done():  # else it has hung up
+            self.answered.set_result((status, headers, body))
 
 
-def inflate(body: bytes, encoding: bytes) -> bytes:
-    if encoding not in (b"gzip", b"x-gzip", b"deflate"):
-        raise InvalidEvent("gzip, deflate or none", encoding.decode("latin-1"), field="Content-Encoding")
-    inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)  # 32: gzip or zlib, by its header
+async def _read(receive: Receive) -> bytes:
+    chunks, size, more = [], 0, True
+    while more:  # a slow one is ended by engage.protocol
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise InvalidEvent("a whole body", "a connection closed half-way", field="$")
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > MAX_BATCH_BYTES:
+            raise too_large()
+        more = message.get("more_body", False)
+    return b"".join(chunks)
+
+
+def asks_not_to_be_tracked(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a browser sends `DNT: 1` or `Sec-GPC: 1` (Global Privacy Control)."""
+    return any(name in (b"dnt", b"sec-gpc") and value.strip() == b"1" for name, value in headers)
+
+
+def _as_kept(policy: Policy | None, raw: bytes, consents: bool) -> bytes:
+    """What may be kept of something malformed: nothing, where nobody can say in which place of it a denied field stands, and nothing
+    without consent; `consents`: its batch's."""
+    if policy is None or (consents and not policy.concerns(raw)):
+        return raw
     try:
-        inflated = inflater.decompress(body, MAX_BATCH_BYTES + 1)
-    except zlib.error as error:
-        raise InvalidEvent("a gzip body", str(error), field="$") from None
-    if len(inflated) > MAX_BATCH_BYTES:
-        raise PayloadTooLarge(f"a body that inflates to at most {MAX_BATCH_BYTES} bytes", "more", field="$")
-    if not inflater.eof:
-        raise InvalidEvent("a whole gzip body", "a truncated one", field="$")
-    return inflated
+        return policy.event(raw) if policy.consents(raw, consents) else b""
+    except (MsgspecError, RecursionError, UnicodeDecodeError):
+        return b""
 
 
-def _decode_one(body: bytes) -> WireEvent:
-    if len(body) > MAX_EVENT_BYTES:
-        raise PayloadTooLarge(f"an event of at most {MAX_EVENT_BYTES} bytes", str(len(body)), field="$")
-    if too_deep(body):
-        raise InvalidEvent(f"JSON nested at most {MAX_DEPTH} deep", "deeper", field="$")
-    if len(body) > KEYS_ARE_COUNTED_FROM and too_many_keys(body):
-        raise InvalidEvent(f"at most {MAX_KEYS} keys in an event", "more", field="$")
-    try:
-        return decode_event(body)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise InvalidEvent.from_decoder(error) from None
+def _unverified(record: LogRecord, refusal: EngageError) -> Letter:
+    return Letter("unverified", record.r, refusal, bytes(record.e), [record.p])
 
 
-def _common_context(batch: WireBatch, request: Request) -> Raw | None:
-    """The batch's context, checked, as the log gets it: a proof it carries is the request's. Raises InvalidEvent, PayloadTooLarge."""
-    if not (context := bytes(batch.context)):
-        return None
-    if len(context) > MAX_EVENT_BYTES or too_deep(context):
-        raise InvalidEvent(f"at most {MAX_EVENT_BYTES} bytes, {MAX_DEPTH} levels", "more", field="$.context")
-    if len(context) * len(batch.batch) > MAX_CONTEXT_COPIES:
-        expected = f"a context of at most {MAX_CONTEXT_COPIES // len(batch.batch)} bytes for so many events"
-        raise PayloadTooLarge(expected, str(len(context)), field="$.context")
-    try:
-        found = decode_context(context)
-    except msgspec.MsgspecError as error:
-        raise InvalidEvent.from_decoder(error).within("$.context") from None
-    if found is None or (found.userHash is None and found.userToken is None):
-        return batch.context
-    if request.given_hash is None:
-        request.given_hash = found.userHash
-    if request.given_token is None:
-        request.given_token = found.userToken
-    return Raw(without(context, PROOFS))
+def _replied(success: bool, results: Iterable[bytes]) -> bytes:
+    said = b"true" if success else b"false"
+    return b'{"success":' + said + b',"results":[' + b",".join(results) + b"]}"
 
 
-def _decode_envelope(body: bytes) -> WireBatch:
-    try:
-        batch = decode_batch(body)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise InvalidEvent.from_decoder(error) from None
-    if len(batch.batch) > MAX_BATCH_EVENTS:
-        raise PayloadTooLarge(f"at most {MAX_BATCH_EVENTS} events in a batch", str(len(batch.batch)), field="$.batch")
-    return batch
+@lru_cache(100)
+def _all_taken(number: int) -> bytes:
+    return _replied(True, [_RESULT_OK] * number)
+
+
+def _skipped(why: str) -> bytes:
+    """The result of an event that is not kept, as its sender wishes: a success, for it must not be sent again."""
+    return b'{"status":200,"skipped":"%b"}' % why.encode()
 
 
 def _failure(error: EngageError, index: int) -> bytes:

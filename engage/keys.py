@@ -4,6 +4,7 @@ All keys of a shard carry one hash tag, so that a transaction on a shard stays i
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from rules.ids import delivery_shard_hash, hash16
@@ -11,6 +12,7 @@ from rules.ids import delivery_shard_hash, hash16
 _DELIVERY_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
+@lru_cache(16_384)  # a tenth of the time, and most events are of somebody who has just sent another
 def shard_of(person: str, shards: int) -> int:
     return hash16(person) % shards
 
@@ -121,9 +123,9 @@ def erasing(project: str) -> str:
     return f"{{{project}}}:erasing"
 
 
-def refused(project: str) -> str:
-    """Stream, fields `d`, `reason`: the newest 1,000 events refused for want of proof. Written by engage (ingest)."""
-    return f"{{{project}}}:refused"
+def dead_letters(project: str) -> str:
+    """Stream, field `d`: the newest 1,000 events that the door could not take. Written by engage (ingest)."""
+    return f"{{{project}}}:dead-letters"
 
 
 def identity_day(project: str, day: str, proof: str) -> str:

@@ -116,15 +116,17 @@ class Limits:
         if address is not None and self._addresses.is_on:
             self._addresses.take(address)
 
-    def events(self, project: str, address: str | None, records: Sequence[LogRecord]) -> None:
-        """What the events of a request cost, beside `request`: all of it or, where it raises RateLimited, nothing."""
+    def events(self, project: str, address: str | None, records: Sequence[LogRecord], malformed: int = 0) -> None:
+        """What the events of a request cost, beside `request`: all of it or, where it raises RateLimited, nothing. `malformed`
+        events count too, and are nobody's."""
+        count = len(records) + malformed
         if self._keys.is_on:
-            self._keys.take(project, len(records))
-        if self._counts_people:
+            self._keys.take(project, count)
+        if self._counts_people and records:
             try:
                 self._people[project].take_each(records)
             except RateLimited:
-                self._keys.spend(project, -len(records))
+                self._keys.spend(project, -count)
                 raise
-        if address is not None and len(records) > 1 and self._addresses.is_on:
-            self._addresses.spend(address, len(records) - 1)
+        if address is not None and count > 1 and self._addresses.is_on:
+            self._addresses.spend(address, count - 1)

@@ -1,6 +1,7 @@
 """`python -m engage.migrate`: brings the schema up to date. Started by `engage.database` where it is not."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,7 @@ from alembic.util.exc import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
 from engage.database import make_engine, only_one
+from engage.secret_keys import keep_here
 from engage.settings import Settings, load_settings
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
@@ -23,7 +25,12 @@ def migrate(settings: Settings) -> None:
     try:
         with only_one(engine, settings), engine.begin() as connection:
             config.attributes["connection"] = connection
+            config.attributes["secret_key"] = settings.secret_key
+            config.attributes["keep_secret_key"] = partial(keep_here, settings.data_dir)
             alembic.command.upgrade(config, "head")
+        if engine.dialect.name == "sqlite":
+            with engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")  # nor must what was dropped stay there
     finally:
         engine.dispose()
 

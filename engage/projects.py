@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from engage.database import only_one, open_database
 from engage.database import projects as table
 from engage.errors import ConfigurationError
+from engage.secret_keys import ensure, forget_here, keep_here
 from engage.settings import Settings
 
 FIRST: Final = "default"
@@ -16,16 +17,18 @@ FIRST: Final = "default"
 
 class Project(msgspec.Struct, frozen=True):
     """A tenant. With an `identity_secret` a userId is proven by a userHash or a userToken, and `identity_enforce` says what
-    one without proof is refused; without `allowed_origins` any page may call."""
+    one without proof is refused; without `allowed_origins` any page may call. The `hash_secret` keys the hashes of properties
+    and of names. Its secret keys are in `engage.secret_keys`; only one that was made just now is here."""
 
     id: str
     name: str
     write_key: str
-    secret_key: str
     identity_secret: str | None = None
     allowed_origins: tuple[str, ...] = ()
     identity_secret_old: str | None = None
     identity_enforce: str = "inbox"
+    hash_secret: str = ""
+    new_secret_key: str | None = None
 
     @property
     def identity_secrets(self) -> tuple[str, ...]:
@@ -38,9 +41,14 @@ def load_projects(settings: Settings) -> list[Project]:
     engine = open_database(settings)
     try:
         with only_one(engine, settings):
-            ensure_first(engine, settings)
+            made = ensure_first(engine, settings)
+            if made is not None:
+                keep_here(settings.data_dir, made)
+            elif settings.secret_key is not None:
+                forget_here(engine, settings.data_dir)
         with engine.connect() as connection:
-            return [_with_settings(project, settings) for project in _read(connection)]
+            found = [_with_settings(project, settings) for project in _read(connection)]
+        return [msgspec.structs.replace(p, new_secret_key=made) if p.id == FIRST else p for p in found]
     finally:
         engine.dispose()
 
@@ -63,31 +71,30 @@ def _named(project: Project, settings: Settings) -> Project:
     return msgspec.structs.replace(project, identity_secret=settings.identity_secret)
 
 
-def ensure_first(engine: Engine, settings: Settings) -> None:
-    """Keys that the settings name go before kept ones; write and secret key are made once when nobody names them.
+def ensure_first(engine: Engine, settings: Settings) -> str | None:
+    """Keys that the settings name go before kept ones; write and secret key are made once when nobody names them, and a secret key that
+    was is returned.
 
     The identity secret is never made up: setting it is what turns verification on.
     """
     with engine.begin() as connection:
         kept = {project.id: project for project in _read(connection)}.get(FIRST)
-        made = kept or Project(
-            FIRST, "First project", "wk_" + secrets.token_urlsafe(18), "sk_" + secrets.token_urlsafe(24)
-        )
+        first = kept or Project(FIRST, "First project", "wk_" + secrets.token_urlsafe(18))
         wanted = msgspec.structs.replace(
-            made,
-            write_key=settings.write_key or made.write_key,
-            secret_key=settings.secret_key or made.secret_key,
-            identity_secret=settings.identity_secret or made.identity_secret,
-            allowed_origins=settings.allowed_origins or made.allowed_origins,
+            first,
+            write_key=settings.write_key or first.write_key,
+            identity_secret=settings.identity_secret or first.identity_secret,
+            allowed_origins=settings.allowed_origins or first.allowed_origins,
+            hash_secret=first.hash_secret or secrets.token_hex(32),
         )
-        if wanted == kept:
-            return
-        stored = {name: value for name, value in msgspec.structs.asdict(wanted).items() if name in table.c}
-        values = {**stored, "allowed_origins": " ".join(wanted.allowed_origins)}
-        if kept is None:
-            connection.execute(insert(table).values(**values))
-        else:
-            connection.execute(update(table).where(table.c.id == FIRST).values(**values))
+        if wanted != kept:
+            stored = {name: value for name, value in msgspec.structs.asdict(wanted).items() if name in table.c}
+            values = {**stored, "allowed_origins": " ".join(wanted.allowed_origins)}
+            if kept is None:
+                connection.execute(insert(table).values(**values))
+            else:
+                connection.execute(update(table).where(table.c.id == FIRST).values(**values))
+        return ensure(connection, settings, FIRST)
 
 
 def _with_settings(project: Project, settings: Settings) -> Project:
@@ -119,7 +126,12 @@ def _no_secret(beside: str) -> NoReturn:
 def _read(connection: Connection) -> list[Project]:
     return [
         Project(
-            row.id, row.name, row.write_key, row.secret_key, row.identity_secret, tuple(row.allowed_origins.split())
+            row.id,
+            row.name,
+            row.write_key,
+            row.identity_secret,
+            tuple(row.allowed_origins.split()),
+            hash_secret=row.hash_secret,
         )
         for row in connection.execute(select(table).order_by(table.c.id))
     ]

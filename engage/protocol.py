@@ -8,12 +8,20 @@ import asyncio
 import contextlib
 from collections import Counter
 from http import HTTPStatus
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from engage.errors import EngageError, Full, HeadersTooLarge, RateLimited, RequestTimeout, error_response
+from engage.errors import (
+    EngageError,
+    Full,
+    HeadersTooLarge,
+    InvalidRequest,
+    RateLimited,
+    RequestTimeout,
+    error_response,
+)
 from engage.logs import get_logger
 from engage.proxies import Proxies, client_address
 
@@ -105,6 +113,7 @@ class GuardedHttp(HttpToolsProtocol):
     guard: ClassVar[Connections]
 
     _head = 0  # bytes of a head that is not whole yet
+    _ended = False  # whether the data that came last held the end of a message
     _refusal: EngageError | None = None
     _address: str | None = None
     _awaited: object = None  # whose part is waited for: the request, or this connection for its first one …
@@ -126,14 +135,23 @@ class GuardedHttp(HttpToolsProtocol):
         if self._refusal is not None:
             self._end(self._refusal)
             return
+        self._ended = False
         super().data_received(data)
         # `scope` is made when a message begins, and is the cycle's once its head is whole.
         if self.scope is None or (self.cycle is not None and self.cycle.scope is self.scope):
             self._head = 0
             return
-        self._head += len(data)
+        # Where a head begins in what also held the end of a message, nobody tells: it is counted from the next data on.
+        self._head = 0 if self._ended else self._head + len(data)
         if self._head > MAX_HEAD_BYTES:
             self._end(HeadersTooLarge(f"a request line and headers of at most {MAX_HEAD_BYTES} bytes", "more"))
+
+    def on_message_complete(self) -> None:
+        self._ended = True
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._end(InvalidRequest("a request in HTTP/1.1", "something else"))
 
     def look(self) -> None:
         """Called once a second: ends the connection where a part of a request takes too long."""
@@ -189,8 +207,3 @@ class GuardedHttp(HttpToolsProtocol):
         if self.cycle is not None and self.cycle.scope is self.scope:
             self.cycle.disconnected = True  # what the application still says goes nowhere
         self.transport.close()
-
-
-def guarded(guard: Connections) -> type[Any]:
-    """The protocol class of a server with this guard."""
-    return type("GuardedHttp", (GuardedHttp,), {"guard": guard})

@@ -43,7 +43,9 @@ _SSE_HEADERS: Final = [
 ]
 
 
-class _ClaimBody(msgspec.Struct):
+class Claim(msgspec.Struct):
+    """Who claims or releases, where that is not said in the header or the query."""
+
     writeKey: str | None = None
     userId: Id = None
     userHash: Any = None
@@ -54,13 +56,16 @@ def json_response(value: Any, status: int = 200, headers: dict[str, str] | None 
     return Response(msgspec.json.encode(value), status, headers, "application/json")
 
 
-async def read_body(request: Request, struct: type[T], most: int) -> T:
-    """A request's JSON body as a Struct. Raises PayloadTooLarge beyond `most` bytes, InvalidRequest with the field for what is no such body."""
+async def read_body(request: Request, struct: type[T], most: int, absent: T | None = None) -> T:
+    """A request's JSON body as a Struct; `absent` where there is none. Raises PayloadTooLarge beyond `most` bytes, InvalidRequest with the
+    field for what is no such body."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > most:
             raise PayloadTooLarge(f"a body of at most {most} bytes", "more", field="$")
+    if not body and absent is not None:
+        return absent
     try:
         return msgspec.json.decode(bytes(body), type=struct)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
@@ -117,15 +122,17 @@ class Public:
         return json_response(article, headers={"cache-control": "public, max-age=30"})
 
     async def settings(self, request: Request) -> Response:
-        """What `@segment/analytics-next` loads before it sends anything."""
+        """What `@segment/analytics-next` loads before it sends anything: where events go, by the address it was asked at."""
         if request.path_params["write_key"] not in self._access.by_write_key:
             raise NotFound("a write key", request.path_params["write_key"], field="writeKey")
-        key = request.path_params["write_key"]
+        key, host = request.path_params["write_key"], f"{request.headers.get('host', '')}/v1"
         return json_response(
             {
                 "integrations": {
-                    "Segment.io": {"apiKey": key, "apiHost": f"{request.url.netloc}/v1", "protocol": request.url.scheme}
+                    "Segment.io": {"apiKey": key, "apiHost": host, "protocol": request.scope["scheme"]},
                 },
+                # Unless it is told otherwise, the client sends figures about itself to Segment's own servers.
+                "metrics": {"sampleRate": 0, "host": host},
                 "plan": {"track": {"__default": {"enabled": True, "integrations": {}}}},
                 "remotePlugins": [],
             },
@@ -137,7 +144,7 @@ class Public:
 
     async def _delivery(self, request: Request) -> tuple[str, str]:
         """The delivery of the path, of a person whom the body or the query proves where that is asked for."""
-        body = await _claim_body(request)
+        body = await read_body(request, Claim, MAX_BODY, Claim())
         project: Project = self._access.public(request, body.writeKey)
         delivery_id = request.path_params["delivery_id"]
         if shard_of_delivery(delivery_id, self._shards) is None:
@@ -153,20 +160,6 @@ class Public:
 
 
 _NO_STORE: Final = {"cache-control": "no-store"}
-
-
-async def _claim_body(request: Request) -> _ClaimBody:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise InvalidRequest(f"a body of at most {MAX_BODY} bytes", "more", field="$")
-    if not body:
-        return _ClaimBody()
-    try:
-        return msgspec.json.decode(body, type=_ClaimBody)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise InvalidRequest("a JSON object", str(error), field="$") from None
 
 
 class Stream:
@@ -250,7 +243,8 @@ class Door:
             await self._app(scope, receive, send)
             return
         if scope["method"] == "OPTIONS":
-            await send({"type": "http.response.start", "status": 204, "headers": preflight_headers(origin)})
+            asked = next((value for name, value in scope["headers"] if name == b"access-control-request-headers"), b"")
+            await send({"type": "http.response.start", "status": 204, "headers": preflight_headers(origin, asked)})
             await send({"type": "http.response.body", "body": b""})
             return
 

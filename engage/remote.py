@@ -1,14 +1,13 @@
 """The server API of a running service, for the commands that talk to it: found by ENGAGE_URL and ENGAGE_SECRET_KEY."""
 
-from pathlib import Path
 from typing import Any, Final, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 
 from engage.errors import ConfigurationError, EngageError
-from engage.projects import load_projects
+from engage.secret_keys import kept_here
 from engage.settings import Settings
 from rules import Problem
 
@@ -70,7 +69,7 @@ class Remote:
                 f"the secret key of the service at {self.url}",
                 "one that it does not know",
                 field="ENGAGE_SECRET_KEY",
-                hint="`engage keys`, run where the service runs, shows it",
+                hint="`engage keys rotate secret`, run where the service runs, makes a new one",
             )
         try:
             if reply.is_success:
@@ -83,25 +82,19 @@ class Remote:
 
 
 def find_service(settings: Settings) -> Remote:
-    """The service that the settings name. Where no key is set and it runs on this machine, the key that is kept here."""
+    """The service that the settings name. Where no key is set and it runs on this machine, the key that was made here."""
     key = settings.secret_key
-    if key is None and _is_here(settings.url) and _has_database(settings):
-        key = load_projects(settings)[0].secret_key
+    if key is None and _is_here(settings.url):
+        key = kept_here(settings.data_dir)
     if key is None:
         raise ConfigurationError(
             f"the secret key of the service at {settings.url}",
             "nothing",
             field="ENGAGE_SECRET_KEY",
-            hint="`engage keys`, run where the service runs, shows it; or name its data folder with --data",
+            hint="set it; or name with --data the data folder that holds it. `engage keys rotate secret` makes a new one",
         )
     return Remote(settings.url, key)
 
 
 def _is_here(url: str) -> bool:
     return urlsplit(url).hostname in _HERE
-
-
-def _has_database(settings: Settings) -> bool:
-    """Whether there is one to read: asking for a key must not make a new one."""
-    scheme, _, path = settings.database_url.partition(":///")
-    return scheme != "sqlite" or Path(unquote(path)).is_file()

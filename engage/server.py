@@ -10,8 +10,10 @@ from typing import Any, Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from engage.direct import direct
+from engage.ingest import Ingest
 from engage.logs import get_logger
-from engage.protocol import SECURITY_HEADERS, Bounds, Connections, guarded
+from engage.protocol import SECURITY_HEADERS, Bounds, Connections
 from engage.proxies import Proxies
 from engage.settings import Settings
 from engage.stream import Hub
@@ -66,8 +68,8 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(app: ASGIApp, hub: Hub, settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT."""
+def serve(app: ASGIApp, ingest: Ingest, hub: Hub, proxies: Proxies, settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT. `ingest` has its calls straight from the connections, `app` all else."""
     bounds = Bounds(
         connection_cap(settings.max_connections),
         settings.connections_per_ip,
@@ -75,13 +77,13 @@ def serve(app: ASGIApp, hub: Hub, settings: Settings) -> None:
         settings.body_timeout_ms / 1_000,
         settings.send_timeout_ms / 1_000,
     )
-    connections = Connections(bounds, Proxies(settings.trusted_proxies))
+    connections = Connections(bounds, proxies)
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http=guarded(connections),
+        http=direct(connections, ingest, proxies),
         headers=SECURITY_HEADERS,
         ws="none",
         lifespan="on",

@@ -60,6 +60,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_alive_ms: int
     trusted_proxies: tuple[str, ...]
     store_ip: bool
+    audit_retention_ms: int
+    respect_dnt: bool
 
     @property
     def embedded_log(self) -> bool:
@@ -175,7 +177,7 @@ TABLE: Final = (
         None, "definitions, keys, audit; not set: SQLite in the data folder",
     ),
     Setting("write_key", "ENGAGE_WRITE_KEY", "1 to 200 ASCII characters without : or space", _key, None, "the first project's write key; not set: made once and kept", is_secret=True),
-    Setting("secret_key", "ENGAGE_SECRET_KEY", "1 to 200 ASCII characters without : or space", _key, None, "the first project's secret key; not set: made once and kept", is_secret=True),
+    Setting("secret_key", "ENGAGE_SECRET_KEY", "1 to 200 ASCII characters without : or space", _key, None, "a secret key of the first project, in the place of the one before; not set: one is made once", is_secret=True),
     Setting("identity_secret", "ENGAGE_IDENTITY_SECRET", "a text", str, None, "turns identity verification on: a page proves its userId with a userHash or a userToken", is_secret=True),
     Setting("identity_secret_old", "ENGAGE_IDENTITY_SECRET_OLD", "a text", str, None, "the identity secret before, valid too while both are set; not kept", is_secret=True),
     Setting("identity_enforce", "ENGAGE_IDENTITY_ENFORCE", "off, inbox or all", _one_of("off", "inbox", "all"), "inbox", "what an unproven userId is refused once there is an identity secret: nothing, reading its messages, or everything"),
@@ -199,6 +201,8 @@ TABLE: Final = (
     Setting("keep_alive_ms", "ENGAGE_KEEP_ALIVE", "a duration from 1s to 1h", _SHORT, "65s", "time between two requests of a connection"),
     Setting("trusted_proxies", "ENGAGE_TRUSTED_PROXIES", "addresses or networks such as 10.0.0.0/8, separated by commas", _networks, "127.0.0.1,::1", "proxies whose X-Forwarded-For, Forwarded and X-Forwarded-Proto are believed; `none`: nobody's"),
     Setting("store_ip", "ENGAGE_STORE_IP", "yes or no", lambda text: _one_of("yes", "no")(text) == "yes", "no", "yes: an event keeps the context.ip that its client sent"),
+    Setting("audit_retention_ms", "ENGAGE_AUDIT_RETENTION", "a duration from an hour to ten years, such as 90d", _duration_ms(3_600_000, _LONGEST_MS), "90d", "how long the audit trail of key use is kept"),
+    Setting("respect_dnt", "ENGAGE_RESPECT_DNT", "yes or no", lambda text: _one_of("yes", "no")(text) == "yes", "no", "yes: nothing is kept of an event whose browser sends DNT: 1 or Sec-GPC: 1"),
 )  # fmt: skip
 
 

@@ -123,11 +123,18 @@ async def _append(connection: Any, entries: Sequence[tuple[str, bytes]]) -> None
         await connection.read_response()
 
 
-class Script:
-    """A Lua script and its SHA1; `EVAL` is sent whenever the server does not know it (after a restart)."""
+def entry_order(entry: bytes | str) -> tuple[int, int]:
+    """What the ids of a stream's entries are sorted by."""
+    ms, _, sequence = (entry.decode() if isinstance(entry, bytes) else entry).partition("-")
+    return int(ms), int(sequence or 0)
 
-    def __init__(self, body: str) -> None:
-        self.body = body
+
+class Script:
+    """A Lua script and its SHA1; `EVAL` is sent whenever the server does not know it (after a restart). `when_full`: it also
+    writes when the store's memory is full. So does all that what is logged already leads to: only events are kept out."""
+
+    def __init__(self, body: str, when_full: bool = False) -> None:
+        self.body = body = "#!lua flags=allow-oom\n" + body if when_full else body
         self.sha = hashlib.sha1(body.encode(), usedforsecurity=False).hexdigest()
 
     async def run(self, client: Any, keys: Sequence[str | bytes], args: Sequence[Any]) -> Any:

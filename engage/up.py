@@ -23,6 +23,7 @@ from engage.logs import get_logger
 from engage.projects import FIRST, Project, load_projects
 from engage.publications import state_of
 from engage.publishing import publish_all
+from engage.secret_keys import FILE, kept_here, prefix_of
 from engage.settings import Settings, environment_of
 from engage.store import connect
 from engage.supervisor import READY_SECONDS, Child, StartError, Supervisor
@@ -200,6 +201,16 @@ def _identity(project: Project) -> str:
     return f"userHash or userToken {said[project.identity_enforce]}"
 
 
+def _secret_key(settings: Settings, project: Project) -> str:
+    """Shown when it was made. Later it is where commands find it, or with the operator."""
+    if settings.secret_key is not None:
+        return "the one of ENGAGE_SECRET_KEY"
+    if project.new_secret_key is not None:
+        return f"{project.new_secret_key}    (for servers; shown this once, kept in {settings.data_dir / FILE})"
+    kept = kept_here(settings.data_dir)
+    return f"{prefix_of(kept)}… in {settings.data_dir / FILE}" if kept else "kept by you; `engage keys` lists them"
+
+
 def _greeting(settings: Settings, project: Project) -> str:
     host = _local(settings.host)
     url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
@@ -211,7 +222,7 @@ def _greeting(settings: Settings, project: Project) -> str:
 Engage is ready at {url}
 
   write key    {project.write_key}
-  secret key   {project.secret_key}
+  secret key   {_secret_key(settings, project)}
   identity     {_identity(project)}
   rules        {rules}
   data         {settings.data_dir}

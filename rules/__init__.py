@@ -5,7 +5,7 @@ from rules.backtest import Backtest, RuleTest
 from rules.check import check_document, cross_check, cross_doubts, lost_references, parse, parse_article, shape_of
 from rules.decide import decide
 from rules.dialect import EvaluationError
-from rules.documents import Article, ArticleContent, Definitions, Message, Project, Rule, Segment
+from rules.documents import Article, ArticleContent, Definitions, Message, Privacy, Project, Rule, Segment
 from rules.duration import format_duration, parse_duration
 from rules.errors import DurationError, RulesError, StateError
 from rules.evaluate import evaluate, read_pair, read_value
@@ -49,6 +49,7 @@ __all__ = [
     "Message",
     "Observed",
     "Outcome",
+    "Privacy",
     "Problem",
     "Project",
     "Rule",

@@ -12,6 +12,7 @@ from rules.documents import Article, ArticleContent, Definitions, Document, Mess
 from rules.limits import MAX_TEXT_BYTES
 from rules.occasions import segments_of
 from rules.precedence import outranked
+from rules.privacy import denied_reads, read_privacy
 from rules.problems import Path, Problem, Report, Severity, nearest
 from rules.retention import beyond_retention
 from rules.shape import to_struct
@@ -62,6 +63,8 @@ def check_document(document: Document, report: Report) -> None:
             contradictions_of_segment(condition, document.condition, report)
     elif isinstance(document, Project):
         read_limits(document, report)
+        if document.privacy is not None:
+            read_privacy(document.privacy, ("privacy",), report)
 
 
 def parse_article(text: bytes, file: str) -> tuple[str, str, ArticleContent | None, list[Problem]]:
@@ -151,6 +154,10 @@ def cross_doubts(definitions: Definitions, files: Files | None = None) -> list[P
     for rule in definitions.rules:
         if names_segments(rule):
             checker.contradictions(rule, segments)
+    for kind, documents in (("rule", definitions.rules), ("segment", definitions.segments)):
+        for document in documents:
+            for path, message in denied_reads(document, definitions):
+                checker.add(kind, document.id, path, message, "warning")
     for rule, higher, kind in outranked(definitions.rules, definitions.messages, segments):
         message = (
             f"This can never win: `{higher.id}` (priority {higher.priority}) matches whenever it does and shows its {kind} each time; "

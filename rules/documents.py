@@ -23,6 +23,7 @@ _SPAN: Final = Meta(extra_json_schema={"pattern": f"^(?=[^1-9]*[1-9]){PATTERN}$"
 _ANY_SPAN: Final = Meta(extra_json_schema={"pattern": f"^{PATTERN}$"})
 _FROM_ZERO: Final = Meta(extra_json_schema={"minimum": 0, "maximum": MAX_DURATION})
 _MILLISECONDS: Final = Meta(extra_json_schema={"minimum": 1, "maximum": MAX_DURATION})
+_FIELD: Final = r"^(properties|traits|context)(\.[^.]+)+$"
 _DELAY: Final = (
     {"type": "string", "pattern": f"^{PATTERN}$"},
     {"type": "integer", "minimum": 0, "maximum": MAX_DURATION},
@@ -330,6 +331,23 @@ class Interruptions(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tr
     quiet: Annotated[Duration | None, told("At least so long between two.", "10m")] = None
 
 
+class Privacy(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """What is kept of an event. Fields are named by where they stand in it: `properties.email`, `traits.email`, `context.userAgent`."""
+
+    deny: Annotated[
+        list[Annotated[str, Meta(extra_json_schema={"pattern": _FIELD})]],
+        told("Fields that are removed before anything is written.", ["properties.card", "context.userAgent"]),
+    ] = []
+    hash: Annotated[
+        list[Annotated[str, Meta(extra_json_schema={"pattern": _FIELD})]],
+        told("Fields whose value is replaced by its keyed hash before anything is written.", ["traits.email"]),
+    ] = []
+    consent: Annotated[
+        Annotated[str, Meta(max_length=200)] | None,
+        told("The category of your consent management without which an event is not kept.", "Personalization"),
+    ] = None
+
+
 class Project(Document, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """What holds for all rules together. A set of documents has one at most: `project/<id>.json`."""
 
@@ -341,6 +359,10 @@ class Project(Document, forbid_unknown_fields=True, omit_defaults=True, kw_only=
         Meta(ge=0, le=1),
         told("The share of people who get no message of any rule, for comparison: 0 to 1.", 0.05),
     ] = 0.0
+    privacy: Annotated[
+        Privacy | None,
+        told("What is kept of an event. Left out: all of it.", {"deny": ["properties.card"], "hash": ["traits.email"]}),
+    ] = None
 
 
 class ArticleContent(msgspec.Struct):

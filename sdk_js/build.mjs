@@ -50,7 +50,7 @@ rmSync(OUT, { recursive: true, force: true });
 mkdirSync(OUT, { recursive: true });
 
 /** Property names that never leave the loader and are no browser's: they need not be spelled out. */
-const INTERNAL = /^(settle|waiting|adopt|become|named|identity|wake)$/;
+const INTERNAL = /^(settle|waiting|adopt|become|named|identity|wake|take|leave|erase|send)$/;
 
 const kinds = Object.keys(KIND_BUDGETS);
 /** The lazily loaded parts; the kinds carry the release's hash, so that the loader need know only that. */

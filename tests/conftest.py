@@ -17,11 +17,20 @@ import msgspec
 import psutil
 import pytest
 import redis
+import structlog
 from playwright.sync_api import Browser, sync_playwright
 
 from engage import valkey
 from engage.bootstrap import find_browser
 from engage.settings import load_settings
+
+# As the product does. The tracebacks that structlog makes where it finds rich take seconds on a busy machine: a lease would run out.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 T = TypeVar("T")
 STOP_SECONDS = 30.0
@@ -40,6 +49,7 @@ QUIET_BROWSER = (
 )  # fmt: skip
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """One more than processors: most tests wait for something most of the time."""
     return (os.cpu_count() or 1) + 1
@@ -123,8 +133,10 @@ class Service:
         else:
             pytest.fail(f"`engage up` ended with {self.process.wait()}:\n{self.log}")
         self.greeting = "".join(lines)
-        words = {line.split()[0]: line.split()[2] for line in lines if line.startswith(("  write key", "  secret key"))}
-        self.write_key, self.secret_key = words["write"], words["secret"]
+        words = {line.split()[0]: line.split()[2] for line in lines if line.startswith("  write key")}
+        self.write_key = words["write"]
+        kept = self.data_dir / "secret-key"  # the greeting shows a key once
+        self.secret_key = self.environment.get("ENGAGE_SECRET_KEY") or kept.read_text().strip()
 
     @property
     def log(self) -> str:

@@ -17,7 +17,7 @@ from engage.keys import ShardKeys
 from engage.log import Logged, decode_entry, dedup_key, forwarded, group_changed, group_known, linked, merged, to_event
 from engage.logs import get_logger
 from engage.rulebooks import RulebookReader
-from engage.store import STORE_ERRORS
+from engage.store import STORE_ERRORS, entry_order
 from engage.times import now_ms
 from rules import LINKED, MERGED, SERVICE, Outcome, Rulebook, State, decide, decode_state, encode_state, new_state
 from rules.groups import CHANGED, KNOWN, PREFIX, join, learn, see
@@ -25,7 +25,7 @@ from rules.groups import change as change_group
 from rules.rulebook import suspending
 from rules.tally import STOPPED, suspended
 from worker.doorbell import Doorbell
-from worker.filling import Fill, Kept, order
+from worker.filling import Fill, Kept
 from worker.lease import LEASE_MS, Lease
 from worker.transaction import MOVE, SPREAD, Decision, Transaction
 
@@ -434,7 +434,7 @@ class ShardDecider:
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_SECONDS
             if await self._client.xlen(self._keys.outbox):
-                self._doorbell.ring(self._keys)
+                self._doorbell.ring(self._keys, sweeping=True)
         if now >= self._next_trim:
             self._next_trim = now + TRIM_SECONDS
             await self._trim()
@@ -442,7 +442,7 @@ class ShardDecider:
     async def _trim(self) -> None:
         """Drops what is older than the retention, never what is not yet applied."""
         oldest = f"{max(0, now_ms() - self._retention_ms)}-0"
-        if order(self._position) > order(oldest):
+        if entry_order(self._position) > entry_order(oldest):
             await self._client.xtrim(self._keys.log, minid=oldest, approximate=True)
 
 

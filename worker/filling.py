@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from engage.keys import IN_FORCE, ShardKeys
 from engage.log import Logged, decode_entry, to_event
 from engage.logs import get_logger
-from engage.store import Script
+from engage.store import Script, entry_order
 from rules import LINKED, MERGED, SERVICE, Gift, Rulebook, State, encode_state, new_state
 from rules.apply import Note, notes_of, put
 from rules.limits import PRUNE_AFTER
@@ -30,18 +30,16 @@ BEFORE_GAP_MS: Final = 3_600_000
 BEGINNING: Final = "0-0"
 
 # KEYS: lease, the hash. ARGV: token, field, value, field, value … ("": removed). Returns 1, or 0 when the lease is another's.
-_KEEP = Script("""
+_KEEP = Script(
+    """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 for n = 2, #ARGV, 2 do
   if ARGV[n + 1] == '' then redis.call('HDEL', KEYS[2], ARGV[n]) else redis.call('HSET', KEYS[2], ARGV[n], ARGV[n + 1]) end
 end
 return 1
-""")
-
-
-def order(entry: str) -> tuple[int, int]:
-    ms, _, sequence = entry.partition("-")
-    return int(ms), int(sequence or 0)
+""",
+    when_full=True,
+)
 
 
 class Missing(NamedTuple):
@@ -57,7 +55,7 @@ class Missing(NamedTuple):
         """Where reading begins: a gap's first events may be sent again from just before it."""
         if self.gap is None or self.longer:
             return BEGINNING
-        return f"{max(0, order(self.gap)[0] - BEFORE_GAP_MS)}-0"
+        return f"{max(0, entry_order(self.gap)[0] - BEFORE_GAP_MS)}-0"
 
 
 class Kept:
@@ -76,11 +74,11 @@ class Kept:
         """The trackers of a rulebook whose past is to be filled."""
         if position == BEGINNING or IN_FORCE not in self._known:
             return {}  # nothing was decided yet, or by a version that kept no account
-        oldest = order(position)[0] - PRUNE_AFTER
+        oldest = entry_order(position)[0] - PRUNE_AFTER
         found = {}
         for tracker in rulebook.trackers.values():
             kind, keep, since = self._read(tracker.id)
-            if not kind or (kind == "d" and order(since)[0] <= oldest):
+            if not kind or (kind == "d" and entry_order(since)[0] <= oldest):
                 found[tracker.id] = Missing()
             elif kind == "d":
                 found[tracker.id] = Missing(True, since, keep < tracker.keep)
@@ -102,7 +100,7 @@ class Kept:
             kind, keep, since = self._read(name)
             if kind == "k":
                 changes[name] = f"d{keep} {position}"
-            elif order(since)[0] <= order(position)[0] - PRUNE_AFTER:
+            elif entry_order(since)[0] <= entry_order(position)[0] - PRUNE_AFTER:
                 changes[name] = ""
         for tracker in rulebook.trackers.values():
             if self._known.get(tracker.id) != f"k{tracker.keep}":
@@ -121,7 +119,7 @@ class Fill:
         self.rulebook = rulebook
         self.missing = missing
         self.events = 0
-        self._position = min((lack.after for lack in missing.values()), key=order, default=BEGINNING)
+        self._position = min((lack.after for lack in missing.values()), key=entry_order, default=BEGINNING)
         self._tracking = tracking_index(rulebook.trackers[name] for name in missing)
         self._seen: set[tuple[str, str]] = set()
         self._given: set[str] = set()  # who turned out to be another
@@ -135,7 +133,7 @@ class Fill:
 
     async def advance(self, client: Any, log: str, until: str) -> bool:
         """Reads on, no further than `until`; says whether it has come so far."""
-        if not self.missing or order(self._position) >= order(until):
+        if not self.missing or entry_order(self._position) >= entry_order(until):
             return True
         entries = await client.xrange(log, f"({self._position}", until, count=READ_ENTRIES)
         read = 0
@@ -148,7 +146,7 @@ class Fill:
             if read >= SLICE_EVENTS:
                 break
         self.events += read
-        return not entries or order(self._position) >= order(until)
+        return not entries or entry_order(self._position) >= entry_order(until)
 
     def _note(self, record: Logged, at: str) -> None:
         if record.kind == SERVICE:
@@ -168,7 +166,7 @@ class Fill:
             lack = self.missing[note[0].id]
             if lack.longer or not lack.known:
                 put(self._tracks[record.p], note)
-            if lack.gap is not None and order(at) > order(lack.gap):
+            if lack.gap is not None and entry_order(at) > entry_order(lack.gap):
                 self._more[record.p].append((at, note))
 
     def _meet(self, record: Logged) -> None:
@@ -202,7 +200,7 @@ class Fill:
         """Puts what was found of a person into their state. Done again, it changes nothing."""
         filled = state.filled
         for at, note in self._more.get(state.person, ()):
-            if order(at) > order(filled.get(note[0].id, BEGINNING)):
+            if entry_order(at) > entry_order(filled.get(note[0].id, BEGINNING)):
                 put(state.tracks, note)
         for name, read in self._tracks.get(state.person, {}).items():
             track = state.tracks.get(name)

@@ -29,6 +29,8 @@ export interface Options {
   readonly autoPage: boolean;
   readonly stream: boolean;
   readonly storage: StorageMode;
+  /** Nothing is stored or sent before the person agrees. */
+  readonly consent: boolean;
 }
 
 export type Listener = (payload: unknown) => void;

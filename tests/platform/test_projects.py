@@ -6,6 +6,7 @@ import sys
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from msgspec.structs import replace
 from sqlalchemy import inspect, text
 
 from engage.database import HEAD, metadata, open_database, schema_version
@@ -29,9 +30,9 @@ def test_keys_are_made_once_and_kept(settings):
     assert first.id == "default"
     assert first.write_key.startswith("wk_")
     assert len(first.write_key) >= 24
-    assert first.secret_key.startswith("sk_")
-    assert len(first.secret_key) >= 32
-    assert load_projects(settings) == [first]
+    assert first.new_secret_key.startswith("sk_")
+    assert len(first.new_secret_key) >= 32
+    assert load_projects(settings) == [replace(first, new_secret_key=None)]
 
 
 def test_the_identity_secret_is_never_made_up(settings):
@@ -46,7 +47,7 @@ def test_settings_go_before_kept_keys_and_are_kept(settings):
         "ENGAGE_ALLOWED_ORIGINS": "https://a.example,https://b.example",
     }
     [project] = load_projects(with_(settings, **named))
-    assert (project.write_key, project.secret_key, project.identity_secret) == ("wk", made.secret_key, "hush")
+    assert (project.write_key, project.hash_secret, project.identity_secret) == ("wk", made.hash_secret, "hush")
     assert project.allowed_origins == ("https://a.example", "https://b.example")
     assert load_projects(settings) == [project]
 

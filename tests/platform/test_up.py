@@ -37,6 +37,7 @@ def test_it_prints_the_address_the_keys_and_the_snippet_once_it_is_ready(running
     assert f"Engage is ready at {running.url}" in running.greeting
     assert running.write_key.startswith("wk_")
     assert running.secret_key.startswith("sk_")
+    assert f"secret key   {running.secret_key}    (for servers; shown this once" in running.greeting
     assert f'["init",{{writeKey:"{running.write_key}",host:"{running.url}"}}]' in running.greeting
     assert f'<script async src="{running.url}/sdk/engage.js">' in running.greeting
 
@@ -133,6 +134,7 @@ def test_killed_itself_it_leaves_nothing_and_the_next_one_starts(service):
     one.process.stdout.close()
     one.start()
     assert (one.write_key, one.secret_key) == keys
+    assert one.secret_key not in one.greeting
 
 
 def test_a_store_left_running_by_another_is_shut_down_first(service):

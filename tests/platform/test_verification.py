@@ -167,7 +167,7 @@ def test_traits_that_no_event_may_have_make_a_token_void(claims):
 
 def test_without_a_secret_everybody_is_believed():
     for enforce in ("off", "inbox", "all"):
-        identity = Identity(Project("p", "P", "w", "s", identity_enforce=enforce))
+        identity = Identity(Project("p", "P", "w", identity_enforce=enforce))
         assert identity.reader("aiko", None, None) > NOW
         identity.holder("u:aiko", None, None, None)
 

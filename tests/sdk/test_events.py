@@ -68,7 +68,7 @@ BAD_CALLS = [
     ("engage.track('A', 5)", "track: expected an object of properties, got number"),
     ("engage.identify('u', [])", "identify: expected an object of traits, got object"),
     ("engage.group()", "group: expected a groupId"),
-    ("engage.push(['trak', 'A'])", "trak: expected one of init,identify,track"),
+    ("engage.push(['trak', 'A'])", "trak: expected one of identify,track,page"),
     ("engage.push('track')", "expected an array"),
     ("engage.on('shwon', () => {})", "on: expected one of ready,message,shown"),
     ("engage.show({kind: 'nothing', content: {}})", "show: expected an object like {kind, content}"),
@@ -288,6 +288,54 @@ def test_opt_out_erases_and_silences_until_it_is_taken_back(service: FakeService
     service.wait_event("Yes")
     assert service.names() == ["page", "Yes"]
     assert service.events[0]["anonymousId"] != service.events[1]["anonymousId"]
+
+
+def test_where_consent_is_required_nothing_is_stored_or_sent_before_it_is_given(
+    service: FakeService, site: Site
+) -> None:
+    site.add("/", ["identify", "ann"], ["page"], options={"consent": "required"})
+    page = site.open()
+    page.evaluate("engage.track('Early')")
+    assert page.evaluate("[localStorage.length, document.cookie, engage.anonymousId]") == [0, "", None]
+    assert (service.events, service.stream_count()) == ([], 0)
+    page.evaluate("engage.optIn(); engage.track('Late')")
+    service.wait_event("Late")
+    assert service.names() == ["identify", "page", "Early", "Late"]
+    assert {event["userId"] for event in service.events} == {"ann"}
+    service.wait(lambda: service.stream_count() == 1)
+    page.reload()  # the wish is remembered
+    service.wait_event("page", 2)
+
+
+def test_who_refuses_consent_leaves_nothing_but_the_wish(service: FakeService, site: Site) -> None:
+    site.add("/", ["page"], options={"consent": "required"})
+    page = site.open()
+    page.evaluate("engage.track('Early'); engage.optOut(); engage.track('No')")
+    assert page.evaluate("Object.keys(localStorage)") == ["engage.wk.id.out"]
+    page.reload()
+    page.wait_for_function("!Array.isArray(window.engage)")
+    page.evaluate("engage.track('Still no'); engage.optIn(); engage.track('Yes')")
+    service.wait_event("Yes")
+    assert service.names() == ["Yes"]
+
+
+@pytest.mark.parametrize("signal", ["globalPrivacyControl: true", "doNotTrack: '1'"])
+def test_a_browser_s_wish_not_to_be_tracked_counts_until_the_person_agrees(
+    service: FakeService, site: Site, signal: str
+) -> None:
+    name, value = signal.split(": ")
+    head = f"<script>Object.defineProperty(navigator, '{name}', {{value: {value}}})</script>"
+    site.add("/", ["page"], head=head)
+    site.add("/agreed", ["track", "Agreed"], head=head, options={"consent": False})
+    page = site.open()
+    assert page.evaluate("[localStorage.length, engage.anonymousId]") == [0, None]
+    site.open("/agreed", page)
+    service.wait_event("Agreed")
+    assert service.names() == ["Agreed"]
+    site.open("/", page)
+    page.evaluate("engage.optIn()")
+    service.wait_event("page")
+    assert site.complaints() == []
 
 
 def test_ready_is_told_early_and_late(site: Site) -> None:

@@ -1,5 +1,6 @@
 """One running product for most tests of this folder; people do not meet, so tests do not either."""
 
+import asyncio
 import itertools
 import json
 from pathlib import Path
@@ -72,6 +73,16 @@ def product(start_service: StartService, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture
 def person() -> str:
     return f"person-{next(_numbers)}"
+
+
+class Waiter:
+    """Waits for a flush; `told` is what it heard of it: None, or the error."""
+
+    def __init__(self) -> None:
+        self.told: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+
+    def settled(self, failure: object) -> None:
+        self.told.set_result(failure)
 
 
 class Wire:

@@ -8,6 +8,7 @@ import msgspec
 from engage.commit import GroupCommit
 from engage.errors import StoreUnavailable
 from engage.wire import LogRecord
+from tests.wire.conftest import Waiter
 
 RECORD = LogRecord("u:a", 0, msgspec.Raw(b"{}"))
 
@@ -29,12 +30,13 @@ def test_a_flush_that_breaks_answers_its_callers_and_the_next_one_runs() -> None
         callers = []
         for _ in range(5):  # two flushes are under way, three wait
             commit.add([RECORD], ["log"], 2)
-            callers.append(asyncio.create_task(commit.flushed()))
+            callers.append(Waiter())
+            commit.wait(callers[-1])
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         breaks.set()
         async with asyncio.timeout(5):
-            return [*await asyncio.gather(*callers, return_exceptions=True), len(written)]
+            return [*[await caller.told for caller in callers], len(written)]
 
     *answers, written = asyncio.run(main())
     assert [isinstance(answer, StoreUnavailable) for answer in answers] == [True, True, False, False, False]

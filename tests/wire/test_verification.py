@@ -65,7 +65,7 @@ def stored(guarded: Service) -> bytes:
     """Everything that lies in the logs and in what was put aside."""
     found = []
     with redis.Redis.from_url(load_settings({"ENGAGE_DATA_DIR": str(guarded.data_dir)}).redis_url) as store:
-        for key in (*(ShardKeys("default", shard).log for shard in range(8)), "{default}:refused"):
+        for key in (*(ShardKeys("default", shard).log for shard in range(8)), "{default}:dead-letters"):
             found += [b"".join(fields.values()) for _, fields in store.xrange(key)]
     return b"\n".join(found)
 
@@ -132,11 +132,11 @@ def test_without_proof_nothing_is_read_changed_or_woken_for_a_user(guarded, wire
     assert (single.status_code, single.json()["error"]["field"]) == (403, f"$.{field}")
     state(wire, f"{user}-b")
     assert unknown(wire, user)
-    kept = wire.server("/api/identity/refused?limit=1").json()["events"][0]
+    kept = wire.server("/api/dead-letters?limit=1").json()["letters"][0]
     assert {name: kept["event"][name] for name in ("userId", "event", "messageId")} == {
         "userId": user, "event": "Wake", "messageId": f"{user}-x",
     }  # fmt: skip
-    assert kept["reason"].endswith(f"- at $.{field}")
+    assert kept["error"]["field"] == f"$.{field}"
     assert not [value for value in given.values() if value.encode() in stored(guarded)]
 
 
@@ -303,11 +303,7 @@ def test_the_figure_says_before_one_enforces_who_would_be_shut_out(service):
     page = wire.http.get("/metrics").text
     for proof, count in (("valid", 6), ("invalid", 2), ("none", 2)):
         assert f'engage_identity_users{{project="default",proof="{proof}"}} {count}.0' in page
-    for path in ("/api/identity", "/api/identity/refused"):
-        assert wire.http.get(path).status_code == 401
-    assert wire.server("/api/identity/refused").json() == {"events": []}
-    for limit in ("0", "1001", "x", "-1"):
-        assert wire.server(f"/api/identity/refused?limit={limit}").json()["error"]["field"] == "limit"
+    assert wire.http.get("/api/identity").status_code == 401
     with redis.Redis.from_url(load_settings({"ENGAGE_DATA_DIR": str(running.data_dir)}).redis_url) as store:
         [key] = list(store.scan_iter("{default}:identity:*:valid"))
         assert 7 * 86_400 < store.ttl(key) <= 8 * 86_400

@@ -112,7 +112,7 @@ export function startClient(options: Options, store: Store, emitter: Emitter): C
       if (erase) {
         outbox.erase();
         store.keys("").forEach((key) => store.remove(key));
-        ["id.anonymous", "id.user", "id.hash"].forEach((key) => store.remove(key)); // cookies list no keys
+        ["anonymous", "user", "hash"].forEach((key) => store.remove("id." + key)); // cookies list no keys
       }
     },
   };

@@ -61,7 +61,7 @@ export const COMMANDS: Record<string, Command> = {
 };
 
 export function listen(emitter: Emitter, name: "on" | "off", event: unknown, listener: unknown): string | void {
-  if (!EVENTS.includes(event as string)) return expected("one of " + EVENTS.join(), event);
+  if (!EVENTS.includes(event as string)) return expected("one of " + EVENTS, event);
   if (typeof listener === "function" || (name === "off" && !given(listener))) emitter[name](event as string, listener as Listener);
   else return expected("a function", listener);
 }

@@ -19,9 +19,11 @@ declare global {
   }
 }
 
-/** Once this is stored nothing else is, and nothing is sent. */
-const OUT = "id.out";
-/** Calls that come before `init` wait for it; a page that never starts must not collect them for ever. */
+/** Under it the person's wish is stored. Once that is OUT nothing else is, and nothing is sent. */
+const WISH = "id.out";
+const IN = "0";
+const OUT = "1";
+/** Calls that come before `init`, or before consent, wait for it in memory; a page that never starts must not collect them for ever. */
 const MAX_WAITING = 1000;
 
 /** The object behind `window.engage`. Whatever happens in it, nothing is thrown into the page. */
@@ -31,10 +33,19 @@ function createApi(): Api {
   let options: Options | undefined;
   let store: Store | undefined;
   let client: Client | undefined;
-  let refused = false;
+  let wish: string | undefined;
 
-  function start(): void {
-    if (!options || !store || store.get(OUT)) return;
+  /** Does as the person wishes; without a wish, as the page says. */
+  function obey(): void {
+    if (!options || !store) return;
+    wish ??= store.get(WISH);
+    if (wish === OUT) {
+      client?.stop(true);
+      client = undefined;
+      waiting.length = 0;
+    }
+    if (wish) store.set(WISH, wish);
+    if (client || (wish ? wish === OUT : options.consent)) return;
     client = startClient(options, store, emitter);
     waiting.splice(0).forEach(run);
     emitter.emit("ready", undefined);
@@ -45,21 +56,11 @@ function createApi(): Api {
     if (options) return "expected one init, got another";
     options = read;
     store = createStore(read.writeKey, read.storage);
-    if (refused) optOut();
-    start();
+    obey();
   }
-  function optOut(out: unknown = true): void {
-    refused = out !== false;
-    if (!options || !store) return;
-    if (!refused) {
-      store.remove(OUT);
-      if (!client) start();
-      return;
-    }
-    client?.stop(true);
-    client = undefined;
-    waiting.length = 0;
-    store.set(OUT, "1");
+  function choose(chosen: string): void {
+    wish = chosen;
+    obey();
   }
   function shutdown(): void {
     client?.stop();
@@ -74,14 +75,16 @@ function createApi(): Api {
     init,
     on,
     off: (event, listener) => listen(emitter, "off", event, listener),
-    optOut,
+    optIn: () => choose(IN),
+    optOut: (out) => choose(out === false ? IN : OUT),
     shutdown,
   };
+  const names = [COMMANDS, own].flatMap(Object.keys);
   function perform([name, ...args]: Call): string | void {
-    if (!NAMES.includes(name)) return expected("one of " + NAMES.join(), name);
+    if (!names.includes(name)) return expected("one of " + names, name);
     if (own[name]) return own[name](...args);
     if (client) return COMMANDS[name]!(client, ...args);
-    if (!store?.get(OUT) && waiting.length < MAX_WAITING) waiting.push([name, ...args]);
+    if (wish !== OUT && waiting.length < MAX_WAITING) waiting.push([name, ...args]);
   }
   function run(call: Call): void {
     try {
@@ -92,15 +95,18 @@ function createApi(): Api {
       emitter.emit("error", error);
     }
   }
-  const api: Record<string, unknown> = { push: (...calls: Call[]) => (calls.forEach(run), calls.length) };
-  for (const name of NAMES) api[name] = (...args: unknown[]) => run([name, ...args]);
-  return Object.defineProperties(api, {
-    anonymousId: { get: () => client?.identity.anonymousId() },
-    userId: { get: () => client?.identity.userId() },
-  }) as Api;
+  const api: Record<string, unknown> = {
+    push: (...calls: Call[]) => (calls.forEach(run), calls.length),
+    get anonymousId() {
+      return client?.identity.anonymousId();
+    },
+    get userId() {
+      return client?.identity.userId();
+    },
+  };
+  for (const name of names) api[name] = (...args: unknown[]) => run([name, ...args]);
+  return api as Api;
 }
-
-const NAMES = ["init", ...Object.keys(COMMANDS), "on", "off", "optOut", "shutdown"];
 
 const early = window.engage;
 if (!early || Array.isArray(early)) {

@@ -2,13 +2,17 @@ import type { Dict, Options, StorageMode } from "../types";
 
 const STORAGE: readonly StorageMode[] = ["local", "cookie", "memory"];
 
+/** What a browser may say for its person: Global Privacy Control, Do Not Track. TypeScript's DOM library may know neither. */
+type Signals = { globalPrivacyControl?: boolean; doNotTrack?: string | null };
+
 /** The options of `init`, or what is wrong with them. */
 export function readOptions(given: unknown, scriptHost: string): Options | string {
+  const { globalPrivacyControl, doNotTrack } = navigator as Signals;
   if (!isDict(given)) return expected("an object like {writeKey, host}", given);
-  const { writeKey, host = scriptHost, userHash, locale, autoPage = true, stream = true, storage = "local" } = given;
+  const { writeKey, host = scriptHost, userHash, locale, autoPage = true, stream = true, storage = "local", consent = globalPrivacyControl || doNotTrack === "1" } = given;
   if (!isText(writeKey)) return expected("a writeKey", writeKey);
   if (!isText(host) || !/^https?:\/\/[^/]/.test(host)) return expected("a host like https://engage.example.com", host);
-  if (!STORAGE.includes(storage as StorageMode)) return expected("storage to be one of " + STORAGE.join(), storage);
+  if (!STORAGE.includes(storage as StorageMode)) return expected("storage to be one of " + STORAGE, storage);
   return {
     writeKey,
     host: host.replace(/\/+$/, ""),
@@ -17,6 +21,7 @@ export function readOptions(given: unknown, scriptHost: string): Options | strin
     autoPage: autoPage !== false,
     stream: stream !== false,
     storage: storage as StorageMode,
+    consent: !!consent, // whatever a page may have meant: then it is asked for
   };
 }
 

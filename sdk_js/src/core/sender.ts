@@ -37,7 +37,7 @@ export function createSender(options: Options, outbox: Outbox): Sender {
     scheduled = true;
     const wait = notBefore - Date.now();
     // A microtask: what the page calls in one go is one batch, and the first event waits for no timer.
-    if (wait <= 0) void Promise.resolve().then(send);
+    if (wait <= 0) queueMicrotask(send);
     else timer = setTimeout(send, wait);
   }
   function body(events: string[]): string {
@@ -88,7 +88,7 @@ export function createSender(options: Options, outbox: Outbox): Sender {
   }
   function hide(): void {
     // Browsers report "hidden" on the way out too, after pagehide: by then everything is on its way.
-    if (document.visibilityState === "hidden" && !left) flush();
+    if (document.hidden && !left) flush();
   }
   function leave(): void {
     left = true;

@@ -26,7 +26,7 @@ export function createStream(options: Options, named: () => Record<string, strin
   };
   function connect(): void {
     disconnect();
-    if (!wanted || document.visibilityState === "hidden") return;
+    if (!wanted || document.hidden) return;
     const opened = (source = new EventSource(url("stream")));
     opened.onopen = () => (failures = 0);
     opened.onmessage = (event: MessageEvent<string>) => receive(JSON.parse(event.data) as Delivery);
@@ -61,7 +61,7 @@ export function createStream(options: Options, named: () => Record<string, strin
     }
   }
   function seen(): void {
-    if (document.visibilityState === "hidden") disconnect();
+    if (document.hidden) disconnect();
     else if (!source) connect();
   }
   return {

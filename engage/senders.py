@@ -1,0 +1,88 @@
+"""Whose an event is: the project of a write key, or, trusted, of a secret key."""
+
+from collections.abc import Iterable, Mapping, MutableMapping
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+import msgspec
+
+from engage.access import basic_user, check_origin
+from engage.audit import KEY
+from engage.errors import Forbidden, Unauthorized
+from engage.identity import Identity
+from engage.keyring import KeyRing
+from engage.keys import ShardKeys
+from engage.policies import Standing
+from engage.projects import Project
+from engage.secret_keys import SecretKey
+
+MAX_KEPT_HEADER: Final = 512  # bytes of an Authorization header that is remembered
+KEPT_HEADERS: Final = 1_000
+
+
+class Sender(msgspec.Struct, frozen=True):
+    """Who a key stands for: a project's pages, or, with a secret `key`, its servers, which are `trusted`."""
+
+    project: Project
+    identity: Identity
+    logs: list[str]
+    trusted: bool
+    privacy: Standing
+    key: SecretKey | None = None
+
+
+class Senders:
+    """All of them. `ring` knows the secret keys."""
+
+    def __init__(
+        self,
+        projects: Iterable[Project],
+        identities: Mapping[str, Identity],
+        privacy: Mapping[str, Standing],
+        ring: KeyRing,
+        shards: int,
+    ) -> None:
+        self._ring = ring
+        self._pages: dict[str, Sender] = {}
+        self._servers: dict[str, Sender] = {}
+        for project in projects:
+            logs = [ShardKeys(project.id, shard).log for shard in range(shards)]
+            identity = identities[project.id]
+            self._pages[project.write_key] = Sender(project, identity, logs, False, privacy[project.id])
+            self._servers[project.id] = Sender(project, identity, logs, True, privacy[project.id])
+        self._basic: dict[bytes, Sender] = {}
+        ring.on_change.append(self._basic.clear)
+
+    def find(
+        self, scope: MutableMapping[str, Any], authorization: bytes | None, in_body: str | None, origin: bytes | None
+    ) -> Sender:
+        """By the Basic auth user name, the body, or the query, in this order. Raises Unauthorized, or Forbidden for a page that may not."""
+        sender = None
+        if authorization is not None:
+            sender = self._basic.get(authorization)
+            if sender is None:
+                sender = self._by_key(basic_user(authorization) or "")
+                if sender is not None and len(authorization) <= MAX_KEPT_HEADER and len(self._basic) < KEPT_HEADERS:
+                    self._basic[authorization] = sender
+        if sender is None and in_body is not None:
+            sender = self._pages.get(in_body)
+        if sender is None and scope["query_string"]:
+            sender = self._pages.get(parse_qs(scope["query_string"].decode("latin-1")).get("writeKey", [""])[0])
+        if sender is None:
+            raise Unauthorized("a valid write key as Basic auth user name, as `writeKey` in the body, or in the query")
+        if sender.key is not None:
+            scope[KEY] = sender.key
+        if origin is not None:
+            if sender.trusted:
+                hint = "a secret key belongs on servers only: take it out of the page, and use the write key"
+                raise Forbidden("the write key from a page", "the secret key", field="Authorization", hint=hint)
+            check_origin(sender.project, origin)
+        return sender
+
+    def _by_key(self, key: str) -> Sender | None:
+        """A write key's pages; or a secret key's servers."""
+        if (pages := self._pages.get(key)) is not None:
+            return pages
+        held = self._ring.find(key)
+        sender = None if held is None else self._servers.get(held.project)
+        return None if sender is None else msgspec.structs.replace(sender, key=held)
