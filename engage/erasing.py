@@ -173,7 +173,7 @@ def _of_task(fields: Fields, names: set[str]) -> bool:
     """An entry of the outbox."""
     if fields[b"k"] == b"deliver":
         return is_of(fields[b"d"], names)
-    if fields[b"k"] == b"tell":
+    if fields[b"k"] in (b"tell", b"spread"):
         return _of_record(fields[b"d"], names)
     return not names.isdisjoint(_decode_names(fields[b"d"]))
 

@@ -7,6 +7,7 @@ own. `engage.direct` speaks for it straight from the connection; `Ingest.__call_
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from msgspec import MsgspecError, Raw
@@ -42,6 +43,7 @@ ROUTES: Final[dict[str, str | None]] = {
     "/v1/b": None,
     "/v1/m": None,  # analytics.js metrics: acknowledged below, never events
     "/v1/import": None,
+    "/beacon/v1/batch": None,  # RudderStack's browser client, told to use beacons
 }
 METRICS_PATH: Final = "/v1/m"
 DO_NOT_TRACK: Final = "do_not_track"  # why an event was not kept: in its result, and in the metrics
@@ -147,7 +149,7 @@ class Ingest:
 
     def refuse(self, call: Call, error: EngageError) -> None:
         self._count(error.code, 1)
-        status, headers, body = error_response(error)
+        status, headers, body = error_response(error, flat=True)
         if status == 401:
             self._trail.request(call.scope, call.scope["path"], status)
         self._answer(call, status, headers[2:], body)
@@ -263,7 +265,8 @@ class Ingest:
                 self._count(outcome, number)
         # A batch of which nothing could be read is the sender's mistake; one readable event makes it a success.
         success = not bad or bad < len(results)
-        call.letters, call.status, call.body = letters, 200 if success else 400, _replied(success, results)
+        call.letters, call.status = letters, 200 if success else 400
+        call.body = _replied(success, results) if letters or skipped else _all_taken(len(results))
         size = len(body) + len(memoryview(batch.context)) * len(request.records)
         self._wait(call, sender, request, size, len(results) - len(letters) - skipped)
 
@@ -390,6 +393,11 @@ def _unverified(record: LogRecord, refusal: EngageError) -> Letter:
 def _replied(success: bool, results: Iterable[bytes]) -> bytes:
     said = b"true" if success else b"false"
     return b'{"success":' + said + b',"results":[' + b",".join(results) + b"]}"
+
+
+@lru_cache(100)
+def _all_taken(number: int) -> bytes:
+    return _replied(True, [_RESULT_OK] * number)
 
 
 def _skipped(why: str) -> bytes:

@@ -22,7 +22,6 @@ class _Stored(msgspec.Struct):
     e: dict[str, msgspec.Raw]
     k: str = ""
     w: list[str] = []
-    c: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Of(msgspec.Struct):
@@ -118,12 +117,12 @@ async def find(client: Any, project: str, shards: int, name: str) -> State | Non
 
 
 def _segment_form(stored: _Stored, record: Logged) -> dict[str, Any]:
-    sent = dict(stored.e)
+    sent: dict[str, Any] = dict(stored.e)
     sent.pop("writeKey", None)
-    context = stored.c if bytes(stored.c) != b"null" and "context" not in sent else None
+    if record.c:  # its batch's context lies below its own
+        sent["context"] = {**record.c, **(record.e.context or {})}
     return {
         **sent,
-        **({"context": context} if context is not None else {}),
         "type": record.kind,
         "messageId": record.message_id,
         "timestamp": iso(record.time),
