@@ -68,6 +68,7 @@ class _Failed(msgspec.Struct):
     decided_at: int | None = None
 
 
+ID: Final = r"[0-9]{1,15}-[0-9]{1,15}@(door|[0-9]{1,4})"  # of a letter: the entry, and the stream it is in
 _encode: Final = msgspec.json.Encoder().encode
 _decode_kept: Final = msgspec.json.Decoder(_Kept).decode
 _decode_failed: Final = msgspec.json.Decoder(_Failed).decode
@@ -136,7 +137,7 @@ async def read_letters(
     for place, stream in streams.items():
         count = 0
         async for entry, fields in _backwards(client, stream, before):
-            letter = _from_door(fields) if place == "door" else _from_shard(entry, fields)
+            letter = from_door(fields) if place == "door" else from_shard(entry, fields)
             name = f"{entry.decode()}@{place}"
             if letter["kind"] in kinds and (before is None or _order(name) < _order(before)):
                 found.append({"id": name, **letter})
@@ -148,7 +149,7 @@ async def read_letters(
 
 def is_letter(text: str) -> bool:
     """Whether it is the id of a letter."""
-    return re.fullmatch(r"\d{1,15}-\d{1,15}@(door|\d{1,4})", text, re.ASCII) is not None
+    return re.fullmatch(ID, text) is not None
 
 
 def _order(name: str) -> tuple[int, int, str]:
@@ -164,12 +165,14 @@ async def _backwards(client: Any, stream: str, before: str | None) -> AsyncItera
         until = f"({entries[-1][0].decode()}"
 
 
-def _from_door(fields: dict[bytes, bytes]) -> dict[str, Any]:
+def from_door(fields: dict[bytes, bytes]) -> dict[str, Any]:
+    """A letter of the project's stream, as it is shown."""
     kept = _decode_kept(fields[b"d"])
     return {"kind": kept.kind, "received_at": iso(kept.r), "error": kept.error, "event": kept.e}
 
 
-def _from_shard(entry: bytes, fields: dict[bytes, bytes]) -> dict[str, Any]:
+def from_shard(entry: bytes, fields: dict[bytes, bytes]) -> dict[str, Any]:
+    """A letter of a shard's `failed`, as it is shown."""
     payload, error = fields[b"d"], {"code": "undecided", "message": fields[b"reason"].decode("utf-8", "replace")}
     try:
         found = _decode_failed(payload)

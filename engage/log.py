@@ -79,9 +79,12 @@ def decode_entry(payload: bytes) -> list[Logged | Unreadable]:
     """The records of one log entry, in order."""
     try:
         return list(_decode_all(payload))
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         # One event holds a number that no 64-bit type can: its neighbours are decoded as ever.
-        return [_decode_or_put_aside(raw) for raw in _decode_raw(payload)]
+        try:
+            return [_decode_or_put_aside(raw) for raw in _decode_raw(payload)]
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:  # bytes that nobody wrote: a damaged disk
+            return [Unreadable(payload, str(error))]
 
 
 def _decode_or_put_aside(raw: msgspec.Raw) -> Logged | Unreadable:

@@ -261,20 +261,17 @@ def to_record(
 
     Raises InvalidEvent with the field, what was expected and what came.
     """
-    _check_call(event, kind or event.type)
-    if (user := identifier(event.userId, "userId")) is not None:
+    own, user, message_id = event.type, event.userId, event.messageId
+    _check_call(event, kind or own)
+    # Nearly all ids are plain texts of some characters: for these nothing is called.
+    if (type(user) is str and 0 < len(user) <= MAX_ID) or (user := identifier(user, "userId")) is not None:
         person = "u:" + user
     elif (anonymous := identifier(event.anonymousId, "anonymousId")) is not None:
         person = "a:" + anonymous
     else:
         raise InvalidEvent("a userId or an anonymousId", "neither", field="$.userId")
-    message_id = identifier(event.messageId, "messageId") or str(uuid.uuid4())
-    return LogRecord(
-        person,
-        received_at,
-        raw,
-        None if message_id is event.messageId else message_id,
-        None if kind == event.type else kind,
-        sent_at,
-        context,
-    )
+    if type(message_id) is str and 0 < len(message_id) <= MAX_ID:
+        message_id = None  # the event says it itself
+    else:
+        message_id = identifier(message_id, "messageId") or str(uuid.uuid4())
+    return LogRecord(person, received_at, raw, message_id, None if kind == own else kind, sent_at, context)
