@@ -20,7 +20,7 @@ demo: setup  ## run the product with the demo app; Ctrl-C ends all of it
 	@exec $(BIN)/python examples/demo-app/serve.py
 
 test: dev lint  ## every check and every test, the browser ones in a real Chromium
-	@$(SETUP) sdk-test browser
+	@$(SETUP) sdk-test clients browser
 	$(PYTEST)
 
 test-quick: dev  ## the tests that need no browser and kill nothing
@@ -32,14 +32,15 @@ lint: dev  ## style, formatting, types
 bench: dev  ## the table of numbers, as ratios within one run; also as JSON
 	$(BIN)/python -m loadtests.bench
 
-load: dev  ## locust, headless and bounded, against a product of its own or ENGAGE_URL
-	$(BIN)/python -m loadtests.load
+SCENARIO ?= day
+load: dev  ## locust, headless and bounded: SCENARIO=day, launch, herd or hostile, against a product of its own or ENGAGE_URL
+	$(BIN)/python -m loadtests.load $(SCENARIO)
 
-chaos: dev  ## the fault tests alone: real processes killed in the middle of traffic
-	$(BIN)/python -m pytest -m faults
+chaos: dev  ## the fault tests in full, about a quarter of an hour; ENGAGE_CHAOS_SEED=… makes the same choices again
+	ENGAGE_CHAOS=1 $(BIN)/python -m pytest -m faults -n 0
 
 lock: dev  ## the lock files anew
 	@$(SETUP) lock
 
 clean:  ## remove what was installed and built (not the data in .engage)
-	rm -rf .venv build *.egg-info sdk_js/node_modules sdk_js/dist
+	rm -rf .venv build *.egg-info sdk_js/node_modules sdk_js/dist tests/clients/node_modules

@@ -37,10 +37,17 @@ class Error(msgspec.Struct):
     error: Said
 
 
-class Accepted(msgspec.Struct):
-    """It is on disk."""
+Skipped = Annotated[
+    Literal["do_not_track", "no_consent"] | None,
+    Meta(description="Why it was not kept, as the person wishes. It is not to be sent again."),
+]
+
+
+class Accepted(msgspec.Struct, omit_defaults=True):
+    """It is on disk; or `skipped`."""
 
     success: Literal[True]
+    skipped: Skipped = None
 
 
 class EventResult(msgspec.Struct, omit_defaults=True):
@@ -48,6 +55,7 @@ class EventResult(msgspec.Struct, omit_defaults=True):
 
     status: int
     error: Said | None = None
+    skipped: Skipped = None
 
 
 class BatchResult(msgspec.Struct):
@@ -98,6 +106,7 @@ class ClientSettings(msgspec.Struct):
     """What `@segment/analytics-next` loads before it sends anything."""
 
     integrations: dict[str, Any]
+    metrics: dict[str, Any]
     plan: dict[str, Any]
     remotePlugins: list[Any]
 
@@ -137,6 +146,8 @@ class Export(msgspec.Struct):
     user: User
     events: list[Event]
     deliveries: list[DeliveryState]
+    decisions: list[Any]
+    put_aside: list[Any]
 
 
 class Decision(msgspec.Struct):
@@ -198,7 +209,7 @@ class IdentityFigure(msgspec.Struct):
 
 
 class DeadLetter(msgspec.Struct, omit_defaults=True):
-    """What could not be taken, decided or delivered; a text where it was no JSON. A `delivery` of what could not be rendered, else an `event`."""
+    """What could not be taken, decided or delivered. `event`: as it was sent, a text where it was no JSON; of what is undelivered `delivery`."""
 
     id: str
     kind: LetterKind

@@ -19,7 +19,7 @@ from engage.errors import InvalidRequest, NotFound
 from engage.explaining import explain_user, moment_of
 from engage.keys import IN_FORCE, rulebook
 from engage.metrics import shard_stats
-from engage.people import deliveries_of, describe, events_of, find
+from engage.people import decisions_of, deliveries_of, describe, events_of, find, put_aside_of
 from engage.public import json_response
 from engage.query import decimal_number, whole_number
 from engage.rulebooks import read_definitions
@@ -102,13 +102,20 @@ class Api:
         return json_response({"id": name, "traits": decode_state(blob).traits})
 
     async def export(self, request: Request) -> Response:
-        """All there is of a user: `{"user", "events": […], "deliveries": […]}`."""
+        """All there is of a user: `{"user", "events": […], "deliveries": […], "decisions": […], "put_aside": […]}`."""
         project = self._access.secret(request).id
         name = request.path_params["id"]
         state = await self._state(project, name)
-        events = await events_of(self._client, project, self._shards, state)
-        deliveries = await deliveries_of(self._client, project, self._shards, state)
-        return json_response({"user": describe(name, state), "events": events, "deliveries": deliveries})
+        of = (self._client, project, self._shards, state)
+        return json_response(
+            {
+                "user": describe(name, state),
+                "events": await events_of(*of),
+                "deliveries": await deliveries_of(*of),
+                "decisions": await decisions_of(*of),
+                "put_aside": await put_aside_of(*of),
+            }
+        )
 
     async def history(self, request: Request) -> Response:
         """Decisions for a user after a cursor; with `wait`, waits for the next one (long poll)."""

@@ -87,7 +87,9 @@ class Trail:
     def request(self, scope: Scope, route: str, status: int) -> None:
         """Notes a request that came with a secret key, or should have."""
         key: SecretKey | None = scope.get(KEY)
-        address = scope.get(ADDRESS) or "-"
+        client = scope.get("client")  # a trusted proxy's own address is not counted, yet it is told
+        address = scope.get(ADDRESS) or (client[0] if client else "-")
+        route = route.replace(":path}", "}")
         if key is None:
             self.note(Use(None, None, None, address, scope["method"], route, status))
             return

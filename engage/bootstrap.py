@@ -8,6 +8,7 @@
 | dev | the same and the tools for tests, checks and benchmarks |
 | sdk | `sdk_js/dist`, by the machine's Node.js or one from the package registry |
 | sdk-test | nothing: checks the snippet's types and runs its own tests |
+| clients | others' clients in `tests/clients`, from npm and PyPI, as the tests drive them |
 | browser | a Chromium for the browser tests, by apt where the machine has none |
 | lock | the lock files, anew |
 
@@ -27,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMPS = VENV / ".stamps"
 SDK = ROOT / "sdk_js"
+CLIENTS = ROOT / "tests" / "clients"
 PYTHON = VENV / "bin" / "python"
 OLDEST = (3, 11)
 OLDEST_NODE = 20
@@ -60,10 +62,17 @@ def main(steps: list[str]) -> int:
 
 def runtime() -> None:
     _packages("runtime", "requirements.lock", satisfied_by="dev")
+    _compile()
 
 
 def dev() -> None:
     _packages("dev", "requirements-dev.lock")
+    _compile()
+
+
+def _compile() -> None:
+    """Where PYTHONDONTWRITEBYTECODE is set, as in many containers, every start of every process would compile all of it again."""
+    _run([str(PYTHON), "-m", "compileall", "-q", *(str(ROOT / room) for room in ("engage", "rules", "worker"))])
 
 
 def _packages(name: str, lock: str, satisfied_by: str = "") -> None:
@@ -133,6 +142,23 @@ def sdk_test() -> None:
     _run([npm, "run", "--silent", "typecheck"], SDK, environment)
     if (SDK / "test").is_dir():
         _run([npm, "test", "--silent"], SDK, environment)
+
+
+def clients() -> None:
+    npm, environment = _npm()
+    locks = [CLIENTS / "package.json", CLIENTS / "package-lock.json", CLIENTS / "requirements.lock"]
+    wanted = _digest(locks, npm)
+    python_clients = VENV / "clients"
+    if _done("clients", wanted) and (CLIENTS / "node_modules").is_dir() and python_clients.is_dir():
+        return
+    _say("installing the clients of Segment and RudderStack that the tests drive")
+    quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
+    _run([npm, "ci", *quiet], CLIENTS, environment)
+    # Beside Engage's own packages, not among them: their pins clash.
+    shutil.rmtree(python_clients, ignore_errors=True)
+    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
+    _run([*pip, "--target", str(python_clients), "-r", str(CLIENTS / "requirements.lock")], quiet=True)
+    _stamp("clients", wanted)
 
 
 def _npm() -> tuple[str, dict[str, str]]:
@@ -209,16 +235,19 @@ def lock() -> None:
     """The lock files, from pyproject.toml: exact versions, without a word on where packages come from."""
     common = ["--quiet", "--strip-extras", "--no-header", "--no-annotate", "--allow-unsafe"]
     common += ["--no-emit-index-url", "--no-emit-trusted-host", "--no-emit-find-links", *sys.argv[2:]]
-    compile_ = [str(VENV / "bin" / "pip-compile"), *common, str(ROOT / "pyproject.toml")]
-    base, more = ROOT / "requirements.lock", ROOT / "requirements-dev.lock"
-    _run([*compile_, "-o", str(base)])
-    _run([*compile_, "--extra", "dev", "-c", str(base), "-o", str(more)])
-    for path in (base, more):
+    compile_ = [str(VENV / "bin" / "pip-compile"), *common]
+    project = str(ROOT / "pyproject.toml")
+    base, more, others = ROOT / "requirements.lock", ROOT / "requirements-dev.lock", CLIENTS / "requirements.lock"
+    _run([*compile_, project, "-o", str(base)])
+    _run([*compile_, project, "--extra", "dev", "-c", str(base), "-o", str(more)])
+    _run([*compile_, str(CLIENTS / "requirements.in"), "-o", str(others)])
+    for path in (base, more, others):
         lines = [line for line in path.read_text().splitlines() if line and not line.startswith(("#", "--"))]
-        if not any(line.startswith("async-timeout") for line in lines):
+        if path != others and not any(line.startswith("async-timeout") for line in lines):
             # Left out when locking with a Python that does not need it; Debian 12's 3.11.2 does.
             lines.append('async-timeout==5.0.1 ; python_full_version < "3.11.3"')
-        head = "# Made by `make lock` from pyproject.toml; valid for Python 3.11 to 3.13."
+        source = "requirements.in" if path == others else "pyproject.toml"
+        head = f"# Made by `make lock` from {source}; valid for Python 3.11 to 3.13."
         path.write_text("\n".join([head, *sorted(lines, key=lambda line: line.partition("==")[0].lower()), ""]))
 
 
@@ -264,7 +293,15 @@ def _run(
     done.check_returncode()
 
 
-STEPS = {"runtime": runtime, "dev": dev, "sdk": sdk, "sdk-test": sdk_test, "browser": browser, "lock": lock}
+STEPS = {
+    "runtime": runtime,
+    "dev": dev,
+    "sdk": sdk,
+    "sdk-test": sdk_test,
+    "clients": clients,
+    "browser": browser,
+    "lock": lock,
+}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

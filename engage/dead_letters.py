@@ -18,7 +18,6 @@ from engage.times import iso
 from engage.wire import MAX_EVENT_BYTES, PROOFS, too_deep, without
 
 KEPT: Final = 1_000
-ID_PATTERN: Final = r"^[0-9]{1,15}-[0-9]{1,15}@(door|[0-9]{1,4})$"
 _READ: Final = 100
 
 Kind = Literal["malformed", "unverified", "undecided", "undelivered"]
@@ -69,6 +68,7 @@ class _Failed(msgspec.Struct):
     decided_at: int | None = None
 
 
+ID_PATTERN: Final = r"^[0-9]{1,15}-[0-9]{1,15}@(door|[0-9]{1,4})$"  # of a letter: the entry, and the stream it is in
 _encode: Final = msgspec.json.Encoder().encode
 _decode_kept: Final = msgspec.json.Decoder(_Kept).decode
 _decode_failed: Final = msgspec.json.Decoder(_Failed).decode
@@ -137,7 +137,7 @@ async def read_letters(
     for place, stream in streams.items():
         count = 0
         async for entry, fields in _backwards(client, stream, before):
-            letter = _from_door(fields) if place == "door" else _from_shard(entry, fields)
+            letter = from_door(fields) if place == "door" else from_shard(entry, fields)
             name = f"{entry.decode()}@{place}"
             if letter["kind"] in kinds and (before is None or _order(name) < _order(before)):
                 found.append({"id": name, **letter})
@@ -165,12 +165,14 @@ async def _backwards(client: Any, stream: str, before: str | None) -> AsyncItera
         until = f"({entries[-1][0].decode()}"
 
 
-def _from_door(fields: dict[bytes, bytes]) -> dict[str, Any]:
+def from_door(fields: dict[bytes, bytes]) -> dict[str, Any]:
+    """A letter of the project's stream, as it is shown."""
     kept = _decode_kept(fields[b"d"])
     return {"kind": kept.kind, "received_at": iso(kept.r), "error": kept.error, "event": kept.e}
 
 
-def _from_shard(entry: bytes, fields: dict[bytes, bytes]) -> dict[str, Any]:
+def from_shard(entry: bytes, fields: dict[bytes, bytes]) -> dict[str, Any]:
+    """A letter of a shard's `failed`, as it is shown."""
     payload, error = fields[b"d"], {"code": "undecided", "message": fields[b"reason"].decode("utf-8", "replace")}
     try:
         found = _decode_failed(payload)

@@ -108,6 +108,7 @@ class DirectHttp(GuardedHttp):
         if type(call) is not _DirectCall:
             super().on_message_complete()
             return
+        self._ended = True
         call.more_body = False
         if not call.response_complete:
             self.ingest.take(call, bytes(call.received))

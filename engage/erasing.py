@@ -13,17 +13,19 @@ from typing import Any, Final
 
 import msgspec
 import redis.exceptions
+from redis.asyncio.cluster import RedisCluster
 
 from engage import backtest_runs, dead_letters, keys
 from engage.errors import Conflict, NotFound, Unavailable
 from engage.keys import ShardKeys, shard_of
 from engage.log import forgotten
-from engage.people import find
+from engage.people import entries_of, find, is_of
 from engage.store import Script, entry_order
 from engage.times import now_ms
 from rules import SERVICE
 
 DECIDED_SECONDS: Final = 30.0
+REWRITTEN_SECONDS: Final = 20.0
 LOCKED_MS: Final = 600_000
 TRIES: Final = 3
 _READ: Final = 500
@@ -67,12 +69,14 @@ class Found(msgspec.Struct):
 
 
 class Erased(msgspec.Struct):
-    """What was removed, and what a second look found (nothing, or it says so)."""
+    """What was removed, and what a second look found (nothing, or it says so). `rewritten`: the store has written its file anew, so that
+    the disk holds nothing either; else it does so by its own schedule."""
 
     user: str
     names: list[str]
     erased: Found
     left: Found
+    rewritten: bool
 
 
 async def erase(client: Any, project: str, shards: int, name: str) -> Erased:
@@ -93,8 +97,7 @@ async def erase(client: Any, project: str, shards: int, name: str) -> Erased:
             left = await eraser.look()
             if not left.any:
                 break
-        await _shrink(client)
-        return Erased(name, sorted(eraser.names), before, left)
+        return Erased(name, sorted(eraser.names), before, left, await _rewritten(client))
     finally:
         if await client.get(lock) == token.encode():
             await client.delete(lock)
@@ -105,12 +108,35 @@ async def _names(client: Any, project: str, shards: int, name: str) -> set[str]:
     return {f"u:{name}", f"a:{name}"} | ({state.person, *state.merged} if state is not None else set())
 
 
-async def _shrink(client: Any) -> None:
-    """The append-only file still holds what was written: it is written anew, in the background."""
+async def _rewritten(client: Any) -> bool:
+    """The append-only file still holds what was written: it is written anew. One that is under way began too early, and is waited for."""
+    deadline = time.monotonic() + REWRITTEN_SECONDS
+    asked = False
     try:
+        while time.monotonic() < deadline:
+            if await _is_rewriting(client):
+                await asyncio.sleep(0.05)
+            elif asked:
+                return True
+            else:
+                await _rewrite_file(client)
+                asked = True
+    except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException):
+        pass  # the server is not ours to ask
+    return False
+
+
+async def _rewrite_file(client: Any) -> None:
+    if isinstance(client, RedisCluster):
+        await client.execute_command("BGREWRITEAOF", target_nodes=client.get_nodes())
+    else:
         await client.bgrewriteaof()
-    except redis.exceptions.RedisError:
-        pass  # one is under way, or the server is not ours to ask: its own schedule does it
+
+
+async def _is_rewriting(client: Any) -> bool:
+    found = await client.info("persistence")
+    nodes = found.values() if isinstance(next(iter(found.values()), None), dict) else [found]  # a cluster's, by node
+    return any(node.get("aof_rewrite_in_progress") or node.get("aof_rewrite_scheduled") for node in nodes)
 
 
 class _Record(msgspec.Struct):
@@ -126,17 +152,8 @@ class _Said(msgspec.Struct):
     properties: dict[str, Any] = {}
 
 
-class _Of(msgspec.Struct):
-    """Whom a decision, a delivery or what was put aside is of."""
-
-    person: str | None = None
-    p: str | None = None
-    timer: str | None = None
-
-
 _decode_record = msgspec.json.Decoder(_Record).decode
 _decode_said = msgspec.json.Decoder(_Said).decode
-_decode_of = msgspec.json.Decoder(_Of).decode
 _decode_names = msgspec.json.Decoder(list[str]).decode
 
 Fields = dict[bytes, bytes]
@@ -152,18 +169,10 @@ def _of_record(raw: Any, names: set[str]) -> bool:
     return said.get("into") in names or said.get("from") in names
 
 
-def _of_one(raw: Any, names: set[str]) -> bool:
-    try:
-        found = _decode_of(raw)
-    except msgspec.MsgspecError:  # nobody can read it: then by its letters
-        return any(msgspec.json.encode(name) in bytes(raw) for name in names)
-    return not names.isdisjoint({found.person, found.p, found.timer})
-
-
 def _of_task(fields: Fields, names: set[str]) -> bool:
     """An entry of the outbox."""
     if fields[b"k"] == b"deliver":
-        return _of_one(fields[b"d"], names)
+        return is_of(fields[b"d"], names)
     if fields[b"k"] in (b"tell", b"spread"):
         return _of_record(fields[b"d"], names)
     return not names.isdisjoint(_decode_names(fields[b"d"]))
@@ -191,9 +200,9 @@ class _Eraser:
                 found.inboxes += int(await client.exists(at.inbox(name)))
             found.deliveries += len([key async for key in self._deliveries(at)])
             found.events += await self._sift(at.log, b"e", _of_record)
-            found.decisions += await self._sift(at.decisions, b"d", _of_one)
-            found.put_aside += len([1 async for _, f in _entries(client, at.failed) if _of_one(f[b"d"], self.names)])
-            found.waiting += len([1 async for _, f in _entries(client, at.outbox) if _of_task(f, self.names)])
+            found.decisions += await self._sift(at.decisions, b"d", is_of)
+            found.put_aside += len([1 async for _, f in entries_of(client, at.failed) if is_of(f[b"d"], self.names)])
+            found.waiting += len([1 async for _, f in entries_of(client, at.outbox) if _of_task(f, self.names)])
         found.put_aside += len([entry async for entry in self._letters()])
         found.backtests = len([run async for run in self._backtests()])
         return found
@@ -202,15 +211,15 @@ class _Eraser:
         client = self.client
         await self._forget()
         for at, names in self._places().items():
-            for stream, of in ((at.outbox, _of_task), (at.failed, lambda fields, some: _of_one(fields[b"d"], some))):
-                async for entry, fields in _entries(client, stream):
+            for stream, of in ((at.outbox, _of_task), (at.failed, lambda fields, some: is_of(fields[b"d"], some))):
+                async for entry, fields in entries_of(client, stream):
                     if of(fields, self.names):
                         await client.xdel(stream, entry)
             async for key in self._deliveries(at):
                 await client.delete(key)
             await client.delete(*(key for name in names for key in (at.inbox(name), at.forward(name))))
             await self._sift(at.log, b"e", _of_record, remove=True)
-            await self._sift(at.decisions, b"d", _of_one, remove=True)
+            await self._sift(at.decisions, b"d", is_of, remove=True)
         async for entry in self._letters():
             await client.xdel(keys.dead_letters(self.project), entry)
         async for run in self._backtests():
@@ -219,7 +228,7 @@ class _Eraser:
 
     async def _letters(self) -> AsyncIterator[bytes]:
         """Events that the door could not take and that name this person."""
-        async for entry, fields in _entries(self.client, keys.dead_letters(self.project)):
+        async for entry, fields in entries_of(self.client, keys.dead_letters(self.project)):
             if dead_letters.is_of(fields[b"d"], self.names):
                 yield entry
 
@@ -243,7 +252,7 @@ class _Eraser:
         until = self.until.get(stream)
         whole: list[bytes] = []
         mixed = number = 0
-        async for entry, fields in _entries(self.client, stream):
+        async for entry, fields in entries_of(self.client, stream):
             if until is not None and entry_order(entry) > entry_order(until):
                 break
             items = _decode_entry(fields[field])
@@ -263,7 +272,7 @@ class _Eraser:
         copy, last = f"{stream}:{uuid.uuid4().hex}", b"0-0"
         pipeline = self.client.pipeline(transaction=False)
         try:
-            async for entry, fields in _entries(self.client, stream):
+            async for entry, fields in entries_of(self.client, stream):
                 if until is not None and entry_order(entry) > entry_order(until):
                     break
                 items = _decode_entry(fields[field])
@@ -291,11 +300,3 @@ class _Eraser:
             result = await self.client.hget(backtest_runs.run_key(self.project, run.decode()), "result")
             if result is not None and any(name in result for name in named):
                 yield run.decode()
-
-
-async def _entries(client: Any, stream: str) -> AsyncIterator[tuple[bytes, Fields]]:
-    start = "-"
-    while entries := await client.xrange(stream, start, "+", count=_READ):
-        for entry, fields in entries:
-            yield entry, fields
-        start = f"({entries[-1][0].decode()}"

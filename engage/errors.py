@@ -9,7 +9,9 @@
                                └─ RateLimited
 
 Every error says what was expected, what came, and where. On the wire all have one shape, built here:
-`{"error": {"code", "message", "field"?, "expected"?, "got"?, "hint"?, "problems"?}}`.
+`{"error": {"code", "message", "field"?, "expected"?, "got"?, "hint"?, "problems"?}}`. Where others' clients send events, the code
+and the message stand beside it as well: Segment's and RudderStack's Python clients look for them there, and the latter takes a
+reply without them for a broken connection and sends a batch that can never pass eleven times.
 """
 
 import re
@@ -189,14 +191,15 @@ def error_fields(error: EngageError) -> dict[str, Any]:
     return said
 
 
-def error_body(error: EngageError) -> bytes:
-    """`{"error": {…}}` as JSON bytes."""
-    return msgspec.json.encode({"error": error_fields(error)})
+def error_body(error: EngageError, *, flat: bool = False) -> bytes:
+    """`{"error": {…}}` as JSON bytes; `flat`: with its code and message beside it too."""
+    also = {"code": error.code, "message": error.message} if flat else {}
+    return msgspec.json.encode({"error": error_fields(error), **also})
 
 
-def error_response(error: EngageError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+def error_response(error: EngageError, *, flat: bool = False) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     """Status, headers and body of the reply that reports `error`."""
-    body = error_body(error)
+    body = error_body(error, flat=flat)
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     if isinstance(error, Unavailable):
         headers.append((b"retry-after", b"%d" % error.retry_after))

@@ -33,7 +33,8 @@ class Pending(msgspec.Struct):
 
 # KEYS: outbox, stats, then inbox, delivery and forward of each. ARGV: live channel, now, then of each: outbox entry, delivery id,
 # person, wire JSON, expires_at or "". Returns how many deliveries were put into inboxes.
-DELIVER = Script(f"""
+DELIVER = Script(
+    f"""
 local put = 0
 for n = 0, (#KEYS - 2) / 3 - 1 do
   local inbox, delivery, a = KEYS[3 + n * 3], KEYS[4 + n * 3], 3 + n * 5
@@ -53,10 +54,13 @@ for n = 0, (#KEYS - 2) / 3 - 1 do
 end
 if put > 0 then redis.call('HINCRBY', KEYS[2], 'delivered', put) end
 return put
-""")
+""",
+    when_full=True,
+)
 
 # KEYS: outbox, stats, inbox, delivery. ARGV: outbox entry, person. Returns 1 when the delivery can now not be shown.
-WITHDRAW = Script(f"""
+WITHDRAW = Script(
+    f"""
 redis.call('XDEL', KEYS[1], ARGV[1])
 local entry = redis.call('HGET', KEYS[4], 'entry')
 if not entry then
@@ -70,11 +74,14 @@ end
 redis.call('PEXPIRE', KEYS[4], {RECORD_MS})
 redis.call('HINCRBY', KEYS[2], 'withdrawn', 1)
 return 1
-""")
+""",
+    when_full=True,
+)
 
 # KEYS: outbox, inbox, delivery, forward. ARGV: live channel, now, person, wire JSON, expires_at or "". A delivery comes from the inbox of
 # somebody who turned out to be this person; done again, it changes nothing.
-PUT = Script(f"""
+PUT = Script(
+    f"""
 local state = redis.call('HGET', KEYS[3], 'state')
 if state and state ~= 'moved' then return 0 end
 local entry = redis.call('XADD', KEYS[2], '*', 'd', ARGV[4], 'x', ARGV[5])
@@ -87,10 +94,13 @@ redis.call('PUBLISH', ARGV[1], '{{"p":' .. cjson.encode(ARGV[3]) .. ',"i":"' .. 
 local to = redis.call('GET', KEYS[4])
 if to then redis.call('XADD', KEYS[1], '*', 'k', 'move', 'd', cjson.encode({{ARGV[3], to}})) end
 return 1
-""")
+""",
+    when_full=True,
+)
 
 # KEYS: outbox, old inbox, delivery, forward, new inbox. ARGV: live channel, person. The same within one shard, in one step.
-PASS = Script(f"""
+PASS = Script(
+    f"""
 local entry = redis.call('HGET', KEYS[3], 'entry')
 if redis.call('HGET', KEYS[3], 'state') ~= 'pending' or redis.call('XDEL', KEYS[2], entry) ~= 1 then return 0 end
 local found = redis.call('HMGET', KEYS[3], 'd', 'x')
@@ -102,18 +112,24 @@ redis.call('PUBLISH', ARGV[1], '{{"p":' .. cjson.encode(ARGV[2]) .. ',"i":"' .. 
 local to = redis.call('GET', KEYS[4])
 if to then redis.call('XADD', KEYS[1], '*', 'k', 'move', 'd', cjson.encode({{ARGV[2], to}})) end
 return 1
-""")
+""",
+    when_full=True,
+)
 
 # KEYS: delivery, inbox. ARGV: the person who has it now. Returns 1 when it moved, to be pending in that one's inbox only.
-TAKE = Script("""
+TAKE = Script(
+    """
 local entry = redis.call('HGET', KEYS[1], 'entry')
 if redis.call('HGET', KEYS[1], 'state') ~= 'pending' or redis.call('XDEL', KEYS[2], entry) ~= 1 then return 0 end
 redis.call('HSET', KEYS[1], 'state', 'moved', 'to', ARGV[1])
 return 1
-""")
+""",
+    when_full=True,
+)
 
 # KEYS: delivery, inbox, stats. ARGV: now. Returns 1 for the one caller who may show it; -1 when it moved to another person.
-CLAIM = Script("""
+CLAIM = Script(
+    """
 local entry = redis.call('HGET', KEYS[1], 'entry')
 local state = redis.call('HGET', KEYS[1], 'state')
 if state == 'moved' then return -1 end
@@ -130,11 +146,14 @@ end
 redis.call('HSET', KEYS[1], 'state', 'claimed', 'claimed_at', ARGV[1])
 redis.call('HINCRBY', KEYS[3], 'claimed', 1)
 return 1
-""")
+""",
+    when_full=True,
+)
 
 # KEYS: delivery, inbox, stats, forward, outbox. ARGV: live channel. Gives a claimed delivery back; returns 1 if it was claimed and may be
 # offered again. One that was withdrawn meanwhile stays away.
-RELEASE = Script("""
+RELEASE = Script(
+    """
 if redis.call('HGET', KEYS[1], 'state') ~= 'claimed' then return 0 end
 if redis.call('HGET', KEYS[1], 'withdrawn') then
   redis.call('HSET', KEYS[1], 'state', 'withdrawn')
@@ -149,7 +168,9 @@ redis.call('PUBLISH', ARGV[1], '{"p":' .. cjson.encode(found[3]) .. ',"i":"' .. 
 local to = redis.call('GET', KEYS[4])
 if to then redis.call('XADD', KEYS[5], '*', 'k', 'move', 'd', cjson.encode({found[3], to})) end
 return 1
-""")
+""",
+    when_full=True,
+)
 
 
 def pending_from(entries: list[tuple[bytes, dict[bytes, bytes]]], now: int) -> list[Pending]:

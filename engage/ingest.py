@@ -7,6 +7,7 @@ own. `engage.direct` speaks for it straight from the connection; `Ingest.__call_
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from msgspec import MsgspecError, Raw
@@ -42,6 +43,7 @@ ROUTES: Final[dict[str, str | None]] = {
     "/v1/b": None,
     "/v1/m": None,  # analytics.js metrics: acknowledged below, never events
     "/v1/import": None,
+    "/beacon/v1/batch": None,  # RudderStack's browser client, told to use beacons
 }
 METRICS_PATH: Final = "/v1/m"
 DO_NOT_TRACK: Final = "do_not_track"  # why an event was not kept: in its result, and in the metrics
@@ -147,7 +149,7 @@ class Ingest:
 
     def refuse(self, call: Call, error: EngageError) -> None:
         self._count(error.code, 1)
-        status, headers, body = error_response(error)
+        status, headers, body = error_response(error, flat=True)
         if status == 401:
             self._trail.request(call.scope, call.scope["path"], status)
         self._answer(call, status, headers[2:], body)
@@ -239,15 +241,16 @@ class Ingest:
                 if own is not None and own.ip is not NOTHING and holds_ip(own) and not self._store_ip:
                     item = Raw(without_ip(raw))
                 if policy is not None:
-                    if not policy.consents(bytes(item), consents):
+                    if concerned := policy.concerns(raw):
+                        item = Raw(policy.event(bytes(item)))
+                    if not (policy.consents(raw, consents) if concerned else consents):
                         results[index] = _skipped(NO_CONSENT)
                         skipped += 1
                         continue
-                    item = Raw(policy.event(bytes(item)))
                 record = to_record(event, item, None, sent_at, received_at, context)
             except InvalidEvent as error:
                 results[index] = _failure(error, index)
-                letters.append(Letter("malformed", received_at, error, _as_kept(policy, raw)))
+                letters.append(Letter("malformed", received_at, error, _as_kept(policy, raw, consents)))
             else:
                 if (refusal := admit(record, event, request)) is not None:
                     results[index] = _failure(refusal, index)
@@ -262,7 +265,8 @@ class Ingest:
                 self._count(outcome, number)
         # A batch of which nothing could be read is the sender's mistake; one readable event makes it a success.
         success = not bad or bad < len(results)
-        call.letters, call.status, call.body = letters, 200 if success else 400, _replied(success, results)
+        call.letters, call.status = letters, 200 if success else 400
+        call.body = _replied(success, results) if letters or skipped else _all_taken(len(results))
         size = len(body) + len(memoryview(batch.context)) * len(request.records)
         self._wait(call, sender, request, size, len(results) - len(letters) - skipped)
 
@@ -319,7 +323,13 @@ class Ingest:
             return False
         self._limits.events(sender.project.id, call.scope[ADDRESS], (), 1)
         policy = sender.privacy.policy if sender.privacy.active else None
-        letter = Letter("malformed", received_at, error, _as_kept(policy, body))
+        if self._respect_dnt and not sender.trusted and asks_not_to_be_tracked(call.scope["headers"]):
+            return False
+        if policy is not None and ROUTES[call.scope["path"]] is None and policy.concerns(body):
+            kept = b""  # what stands in its events is not looked for
+        else:
+            kept = _as_kept(policy, body, True)
+        letter = Letter("malformed", received_at, error, kept)
         self._later(self._refuse_after(call, sender, error, letter))
         return True
 
@@ -365,12 +375,13 @@ def asks_not_to_be_tracked(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return any(name in (b"dnt", b"sec-gpc") and value.strip() == b"1" for name, value in headers)
 
 
-def _as_kept(policy: Policy | None, raw: bytes) -> bytes:
-    """What may be kept of something malformed: nothing, where nobody can say in which place of it a denied field stands."""
-    if policy is None or not policy.concerns(raw):
+def _as_kept(policy: Policy | None, raw: bytes, consents: bool) -> bytes:
+    """What may be kept of something malformed: nothing, where nobody can say in which place of it a denied field stands, and nothing
+    without consent; `consents`: its batch's."""
+    if policy is None or (consents and not policy.concerns(raw)):
         return raw
     try:
-        return policy.event(raw)
+        return policy.event(raw) if policy.consents(raw, consents) else b""
     except (MsgspecError, RecursionError, UnicodeDecodeError):
         return b""
 
@@ -382,6 +393,11 @@ def _unverified(record: LogRecord, refusal: EngageError) -> Letter:
 def _replied(success: bool, results: Iterable[bytes]) -> bytes:
     said = b"true" if success else b"false"
     return b'{"success":' + said + b',"results":[' + b",".join(results) + b"]}"
+
+
+@lru_cache(100)
+def _all_taken(number: int) -> bytes:
+    return _replied(True, [_RESULT_OK] * number)
 
 
 def _skipped(why: str) -> bytes:

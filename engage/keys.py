@@ -4,6 +4,7 @@ All keys of a shard carry one hash tag, so that a transaction on a shard stays i
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from rules.ids import delivery_shard_hash, hash16
@@ -11,6 +12,7 @@ from rules.ids import delivery_shard_hash, hash16
 _DELIVERY_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
+@lru_cache(16_384)  # a tenth of the time, and most events are of somebody who has just sent another
 def shard_of(person: str, shards: int) -> int:
     return hash16(person) % shards
 

@@ -15,7 +15,6 @@ from engage.audit import Entry, Use, record
 from engage.audit_api import Page
 from engage.console import check_format, print_json
 from engage.database import open_database
-from engage.logs import configure_logging
 from engage.projects import FIRST, Project, load_projects
 from engage.remote import find_service
 from engage.secret_keys import FILE, SecretKey, keep_here, kept_here, listed, prefix_of, revoke, rotate
@@ -195,6 +194,4 @@ def _in_database(settings: Settings, work: Callable[..., T], *given: object) -> 
 
 def _settings(data: Path | None) -> Settings:
     os.umask(0o077)
-    settings = load_settings(data_dir=None if data is None else str(data))
-    configure_logging(settings)
-    return settings
+    return load_settings(data_dir=None if data is None else str(data))

@@ -75,13 +75,24 @@ class Unreadable(msgspec.Struct):
     reason: str
 
 
+def raw_records(payload: bytes) -> list[msgspec.Raw]:
+    """The records of one log entry as they are written; none where nobody can read it (a decider has put it aside)."""
+    try:
+        return _decode_raw(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return []
+
+
 def decode_entry(payload: bytes) -> list[Logged | Unreadable]:
     """The records of one log entry, in order."""
     try:
         return list(_decode_all(payload))
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         # One event holds a number that no 64-bit type can: its neighbours are decoded as ever.
-        return [_decode_or_put_aside(raw) for raw in _decode_raw(payload)]
+        try:
+            return [_decode_or_put_aside(raw) for raw in _decode_raw(payload)]
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:  # bytes that nobody wrote: a damaged disk
+            return [Unreadable(payload, str(error))]
 
 
 def _decode_or_put_aside(raw: msgspec.Raw) -> Logged | Unreadable:
@@ -118,6 +129,10 @@ def to_event(record: Logged) -> Event:
     """The engine's view of a record; the batch's context lies below the event's own."""
     call = record.e
     context = call.context or {}
+    traits = call.traits
+    # RudderStack's clients put what an identify call says of its user there, and some of them nowhere else.
+    if not traits and record.kind == "identify" and isinstance(elsewhere := context.get("traits"), dict):
+        traits = elsewhere
     return Event(
         type=record.kind,
         name=call.event if record.kind in ("track", SERVICE) and call.event else record.kind,
@@ -127,7 +142,7 @@ def to_event(record: Logged) -> Event:
         user_id=_text(call.userId),
         anonymous_id=_text(call.anonymousId),
         properties=call.properties or {},
-        traits=call.traits or {},
+        traits=traits or {},
         context={**record.c, **context} if record.c else context,
         group_id=_text(call.groupId),
         previous_id=_text(call.previousId),

@@ -1,13 +1,14 @@
 """What the service knows of one person, as the server API shows it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Any, Final
 
 import msgspec
 
-from engage.inbox import holder
+from engage import dead_letters, keys
+from engage.inbox import Held, holder
 from engage.keys import ShardKeys, shard_of
-from engage.log import Logged, decode_record, dedup_key
+from engage.log import Logged, decode_record, dedup_key, raw_records
 from engage.times import iso
 from rules import SERVICE, State, decode_state
 
@@ -21,11 +22,36 @@ class _Stored(msgspec.Struct):
     e: dict[str, msgspec.Raw]
     k: str = ""
     w: list[str] = []
-    c: msgspec.Raw = msgspec.Raw(b"null")
 
 
-_decode_entry = msgspec.json.Decoder(list[msgspec.Raw]).decode
+class _Of(msgspec.Struct):
+    """Whom a decision, a delivery or what was put aside is of."""
+
+    person: str | None = None
+    p: str | None = None
+    timer: str | None = None
+
+
+_decode_of = msgspec.json.Decoder(_Of).decode
 _decode_stored = msgspec.json.Decoder(_Stored).decode
+
+
+def is_of(raw: Any, names: Collection[str]) -> bool:
+    """Whether a decision, a delivery or what was put aside is of one of them."""
+    try:
+        found = _decode_of(raw)
+    except msgspec.MsgspecError:  # nobody can read it: then by its letters
+        return any(msgspec.json.encode(name) in bytes(raw) for name in names)
+    return any(name in names for name in (found.person, found.p, found.timer))
+
+
+async def entries_of(client: Any, stream: str) -> AsyncIterator[tuple[bytes, dict[bytes, bytes]]]:
+    """All entries of a stream, oldest first."""
+    start = "-"
+    while entries := await client.xrange(stream, start, "+", count=_READ):
+        for entry, fields in entries:
+            yield entry, fields
+        start = f"({entries[-1][0].decode()}"
 
 
 def named(value: Any) -> Any:
@@ -58,19 +84,16 @@ async def events_of(client: Any, project: str, shards: int, state: State) -> lis
 
 
 async def _events_of(client: Any, log: str, names: set[str]) -> AsyncIterator[tuple[int, dict[str, Any]]]:
-    start = "-"
     seen: set[bytes] = set()
-    while entries := await client.xrange(log, start, "+", count=_READ):
-        for _, fields in entries:
-            for raw in _decode_entry(fields[b"e"]):
-                stored = _decode_stored(raw)
-                if stored.p in names and stored.k != SERVICE and not stored.w:
-                    record = decode_record(raw)
-                    if (key := dedup_key(record)) in seen:
-                        continue  # sent again
-                    seen.add(key)
-                    yield record.r, _segment_form(stored, record)
-        start = f"({entries[-1][0].decode()}"
+    async for _, fields in entries_of(client, log):
+        for raw in raw_records(fields[b"e"]):
+            stored = _decode_stored(raw)
+            if stored.p in names and stored.k != SERVICE and not stored.w:
+                record = decode_record(raw)
+                if (key := dedup_key(record)) in seen:
+                    continue  # sent again
+                seen.add(key)
+                yield record.r, _segment_form(stored, record)
 
 
 async def find(client: Any, project: str, shards: int, name: str) -> State | None:
@@ -93,12 +116,12 @@ async def find(client: Any, project: str, shards: int, name: str) -> State | Non
 
 
 def _segment_form(stored: _Stored, record: Logged) -> dict[str, Any]:
-    sent = dict(stored.e)
+    sent: dict[str, Any] = dict(stored.e)
     sent.pop("writeKey", None)
-    context = stored.c if bytes(stored.c) != b"null" and "context" not in sent else None
+    if record.c:  # its batch's context lies below its own
+        sent["context"] = {**record.c, **(record.e.context or {})}
     return {
         **sent,
-        **({"context": context} if context is not None else {}),
         "type": record.kind,
         "messageId": record.message_id,
         "timestamp": iso(record.time),
@@ -107,19 +130,65 @@ def _segment_form(stored: _Stored, record: Logged) -> dict[str, Any]:
 
 
 async def deliveries_of(client: Any, project: str, shards: int, state: State) -> list[dict[str, Any]]:
-    """What became of the deliveries that the person's state remembers, oldest first."""
-    found = []
+    """The person's deliveries, oldest first: those that the state remembers, with what became of each, and those that only the store still
+    holds. `message`: what was made for the person, while it is kept."""
+    found: dict[str, dict[str, Any]] = {}
     for rule_id, records in state.records.items():
         for record in records:
-            held = await holder(client, project, shards, record.delivery_id)
-            found.append(
-                {
-                    "delivery_id": record.delivery_id,
-                    "rule_id": rule_id,
-                    "decided_at": iso(record.decided_at),
-                    "expires_at": None if record.expires_at is None else iso(record.expires_at),
-                    "shown_at": None if record.shown_at is None else iso(record.shown_at),
-                    "state": "unknown" if held is None else held.state,
-                }
-            )
-    return sorted(found, key=lambda delivery: delivery["decided_at"])
+            found[record.delivery_id] = {
+                "delivery_id": record.delivery_id,
+                "rule_id": rule_id,
+                "decided_at": iso(record.decided_at),
+                "expires_at": None if record.expires_at is None else iso(record.expires_at),
+                "shown_at": None if record.shown_at is None else iso(record.shown_at),
+                "state": "unknown",
+            }
+    held = {identifier: await holder(client, project, shards, identifier) for identifier in found}
+    async for identifier, place in _held(client, project, shards, state):
+        held.setdefault(identifier, place)
+    for identifier, one in held.items():
+        delivery = found.setdefault(identifier, {"delivery_id": identifier})
+        if one is not None:
+            delivery["state"] = one.state
+            raw = await client.hget(one.keys.delivery(identifier), "d")
+            if raw:
+                delivery["message"] = msgspec.Raw(raw)
+    return sorted(found.values(), key=lambda delivery: (delivery.get("decided_at", ""), delivery["delivery_id"]))
+
+
+async def _held(client: Any, project: str, shards: int, state: State) -> AsyncIterator[tuple[str, Held]]:
+    """Every delivery of the person that the store holds, where it is now."""
+    names = {state.person, *state.merged}
+    for shard in sorted({shard_of(name, shards) for name in names}):
+        start = ShardKeys(project, shard).delivery("")
+        async for key in client.scan_iter(f"{start}*", count=10_000):
+            person, where = await client.hmget(key, "person", "state")
+            if person is not None and person.decode() in names and where != b"moved":
+                identifier = key.decode().removeprefix(start)
+                if (one := await holder(client, project, shards, identifier)) is not None:
+                    yield identifier, one
+
+
+async def put_aside_of(client: Any, project: str, shards: int, state: State) -> list[dict[str, Any]]:
+    """The dead letters that are of the person: events that nobody could take or decide, deliveries that nobody could make, and events that
+    came without proof of being theirs."""
+    names = {state.person, *state.merged}
+    found = []
+    for shard in sorted({shard_of(name, shards) for name in names}):
+        async for entry, fields in entries_of(client, ShardKeys(project, shard).failed):
+            if is_of(fields[b"d"], names):
+                found.append(dead_letters.from_shard(entry, fields))
+    async for _, fields in entries_of(client, keys.dead_letters(project)):
+        if dead_letters.is_of(fields[b"d"], names):
+            found.append(dead_letters.from_door(fields))
+    return found
+
+
+async def decisions_of(client: Any, project: str, shards: int, state: State) -> list[dict[str, Any]]:
+    """The decisions about the person that are still kept, oldest first."""
+    names = {state.person, *state.merged}
+    found = []
+    for shard in sorted({shard_of(name, shards) for name in names}):
+        async for _, fields in entries_of(client, ShardKeys(project, shard).decisions):
+            found += [one for one in msgspec.json.decode(fields[b"d"]) if one.get("person") in names]
+    return found

@@ -1,6 +1,7 @@
 """The public wire beside ingest: the stream, the inbox, claim and release, articles, client settings, the snippet's files."""
 
 import asyncio
+import random
 import time
 from typing import Any, Final, TypeVar
 
@@ -33,6 +34,8 @@ from engage.wire import Id, identifier
 
 T = TypeVar("T")
 MAX_BODY: Final = 16 * 1024
+RETRY_MS: Final = (1_000, 3_000)  # when a stream that broke is opened again: not by all in the same moment
+SENT_AT_ONCE: Final = 16 * 1024  # bytes of a stream
 _SSE_HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -119,15 +122,17 @@ class Public:
         return json_response(article, headers={"cache-control": "public, max-age=30"})
 
     async def settings(self, request: Request) -> Response:
-        """What `@segment/analytics-next` loads before it sends anything."""
+        """What `@segment/analytics-next` loads before it sends anything: where events go, by the address it was asked at."""
         if request.path_params["write_key"] not in self._access.by_write_key:
             raise NotFound("a write key", request.path_params["write_key"], field="writeKey")
-        key, host = request.path_params["write_key"], request.headers.get("host", "")
+        key, host = request.path_params["write_key"], f"{request.headers.get('host', '')}/v1"
         return json_response(
             {
                 "integrations": {
-                    "Segment.io": {"apiKey": key, "apiHost": f"{host}/v1", "protocol": request.scope["scheme"]}
+                    "Segment.io": {"apiKey": key, "apiHost": host, "protocol": request.scope["scheme"]},
                 },
+                # Unless it is told otherwise, the client sends figures about itself to Segment's own servers.
+                "metrics": {"sampleRate": 0, "host": host},
                 "plan": {"track": {"__default": {"enabled": True, "integrations": {}}}},
                 "remotePlugins": [],
             },
@@ -175,7 +180,9 @@ class Stream:
             # The inbox is read before the 200 goes out: a store that is away is a 429, not a broken stream.
             first = await self._hub.next(client)
             await send({"type": "http.response.start", "status": 200, "headers": _SSE_HEADERS})
-            await send(_body(b"retry: 1000\n: connected\n\n" + _events(first or [])))
+            retry = random.randint(*RETRY_MS)  # noqa: S311 - no secret
+            await send(_body(b"retry: %d\n: connected\n\n" % retry))
+            await _send(first or [], send)
             await self._follow(client, until, receive, send)
         finally:
             self._hub.end(client)
@@ -185,7 +192,10 @@ class Stream:
         gone = asyncio.ensure_future(_disconnected(receive, client))
         try:
             while (found := await self._hub.next(client)) is not None and time.time() < until:
-                await send(_body(_events(found) if found else b": \n\n"))
+                if found:
+                    await _send(found, send)
+                elif not client.dirty:
+                    await send(_body(b": \n\n"))
         except STORE_ERRORS:
             pass  # the stream ends; the client comes back with its cursor
         finally:
@@ -205,8 +215,17 @@ def _body(body: bytes) -> dict[str, Any]:
     return {"type": "http.response.body", "body": body, "more_body": True}
 
 
-def _events(found: list[tuple[str, bytes]]) -> bytes:
-    return b"".join(b"event: message\nid: " + cursor.encode() + b"\ndata: " + d + b"\n\n" for cursor, d in found)
+async def _send(found: list[tuple[str, bytes]], send: Send) -> None:
+    """As events; waits in between while the client is behind, so that its write buffer stays small."""
+    text, size = [], 0
+    for cursor, delivery in found:
+        text.append(b"event: message\nid: " + cursor.encode() + b"\ndata: " + delivery + b"\n\n")
+        size += len(text[-1])
+        if size >= SENT_AT_ONCE:
+            await send(_body(b"".join(text)))
+            text, size = [], 0
+    if text:
+        await send(_body(b"".join(text)))
 
 
 class Door:
@@ -224,7 +243,8 @@ class Door:
             await self._app(scope, receive, send)
             return
         if scope["method"] == "OPTIONS":
-            await send({"type": "http.response.start", "status": 204, "headers": preflight_headers(origin)})
+            asked = next((value for name, value in scope["headers"] if name == b"access-control-request-headers"), b"")
+            await send({"type": "http.response.start", "status": 204, "headers": preflight_headers(origin, asked)})
             await send({"type": "http.response.body", "body": b""})
             return
 

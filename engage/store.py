@@ -130,10 +130,11 @@ def entry_order(entry: bytes | str) -> tuple[int, int]:
 
 
 class Script:
-    """A Lua script and its SHA1; `EVAL` is sent whenever the server does not know it (after a restart)."""
+    """A Lua script and its SHA1; `EVAL` is sent whenever the server does not know it (after a restart). `when_full`: it also
+    writes when the store's memory is full. So does all that what is logged already leads to: only events are kept out."""
 
-    def __init__(self, body: str) -> None:
-        self.body = body
+    def __init__(self, body: str, when_full: bool = False) -> None:
+        self.body = body = "#!lua flags=allow-oom\n" + body if when_full else body
         self.sha = hashlib.sha1(body.encode(), usedforsecurity=False).hexdigest()
 
     async def run(self, client: Any, keys: Sequence[str | bytes], args: Sequence[Any]) -> Any:

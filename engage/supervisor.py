@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ HEALTHY_SECONDS: Final = 10.0  # a child that ran so long starts the row anew
 STOP_SECONDS: Final = 15.0
 READY_SECONDS: Final = 60.0
 ASK_SECONDS: Final = 0.03
+FULL_BYTES: Final = 1024 * 1024  # a disk with less room is full
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_PDEATHSIG: Final = 1
 # Looked up here: between fork and exec as little as possible may happen.
@@ -157,8 +159,10 @@ class Child:
         return (f"killed by {_signal_name(-code)}" if code < 0 else f"exit code {code}") + self._last_words()
 
     def _last_words(self) -> str:
-        """The end of its log file."""
+        """The end of its log file; on a full disk that cannot say so itself."""
         try:
+            if self._log_file and shutil.disk_usage(self._log_file.parent).free < FULL_BYTES:
+                return f"; no space left on the disk of {self._log_file.parent}"
             lines = self._log_file.read_text(errors="replace").splitlines() if self._log_file else []
         except OSError:
             lines = []

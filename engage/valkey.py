@@ -52,12 +52,15 @@ def log_file(settings: Settings, name: str) -> Path:
 
 
 def prepare(settings: Settings, name: str) -> None:
-    """Before every start: the folders are there, and no server that outlived its parent has them."""
+    """Before every start: the folders are there, no server that outlived its parent has them, and what one that was killed
+    while it rewrote its files had written so far is gone: it never removes that itself, and it may be as large as all data."""
     folder, socket = _folder(settings, name), socket_path(settings.data_dir, name)
     folder.mkdir(parents=True, exist_ok=True)
     if socket.parent != folder:
         _private(socket.parent)
     stop_leftover(f"unix://{socket}")
+    for unfinished in folder.rglob("temp-*"):
+        unfinished.unlink(missing_ok=True)
 
 
 def _folder(settings: Settings, name: str) -> Path:

@@ -176,8 +176,16 @@ class Times(msgspec.Struct):
 
 def event_time(times: Times, sent_at: int | None, received_at: int) -> int:
     """`receivedAt − (sentAt − originalTimestamp)`, Segment's correction for client clocks, never after `received_at`
-    and never before the epoch; a time that cannot be read is the time of receipt. `sent_at` is the batch's."""
-    time = parse_time(times.originalTimestamp or times.timestamp)
+    and never before the epoch; a time that cannot be read is the time of receipt. `sent_at` is the batch's.
+
+    A `timestamp` beside another `originalTimestamp` is what a person gave (RudderStack's clients send both then), or what
+    somebody has corrected already, and is taken as it is.
+    """
+    time, original = parse_time(times.timestamp), parse_time(times.originalTimestamp)
+    if time is not None and original is not None and time != original:
+        return max(0, min(time, received_at))
+    if time is None:
+        time = original
     if time is None:
         return received_at
     if sent_at is None:
@@ -253,20 +261,17 @@ def to_record(
 
     Raises InvalidEvent with the field, what was expected and what came.
     """
-    _check_call(event, kind or event.type)
-    if (user := identifier(event.userId, "userId")) is not None:
+    own, user, message_id = event.type, event.userId, event.messageId
+    _check_call(event, kind or own)
+    # Nearly all ids are plain texts of some characters: for these nothing is called.
+    if (type(user) is str and 0 < len(user) <= MAX_ID) or (user := identifier(user, "userId")) is not None:
         person = "u:" + user
     elif (anonymous := identifier(event.anonymousId, "anonymousId")) is not None:
         person = "a:" + anonymous
     else:
         raise InvalidEvent("a userId or an anonymousId", "neither", field="$.userId")
-    message_id = identifier(event.messageId, "messageId") or str(uuid.uuid4())
-    return LogRecord(
-        person,
-        received_at,
-        raw,
-        None if message_id is event.messageId else message_id,
-        None if kind == event.type else kind,
-        sent_at,
-        context,
-    )
+    if type(message_id) is str and 0 < len(message_id) <= MAX_ID:
+        message_id = None  # the event says it itself
+    else:
+        message_id = identifier(message_id, "messageId") or str(uuid.uuid4())
+    return LogRecord(person, received_at, raw, message_id, None if kind == own else kind, sent_at, context)

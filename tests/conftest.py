@@ -17,11 +17,20 @@ import msgspec
 import psutil
 import pytest
 import redis
+import structlog
 from playwright.sync_api import Browser, sync_playwright
 
 from engage import valkey
 from engage.bootstrap import find_browser
 from engage.settings import load_settings
+
+# As the product does. The tracebacks that structlog makes where it finds rich take seconds on a busy machine: a lease would run out.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 T = TypeVar("T")
 STOP_SECONDS = 30.0

@@ -434,7 +434,7 @@ class ShardDecider:
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_SECONDS
             if await self._client.xlen(self._keys.outbox):
-                self._doorbell.ring(self._keys)
+                self._doorbell.ring(self._keys, sweeping=True)
         if now >= self._next_trim:
             self._next_trim = now + TRIM_SECONDS
             await self._trim()

@@ -14,7 +14,7 @@ from engage.log import failure
 from engage.logs import get_logger
 from engage.rulebooks import read_definitions_sync
 from engage.settings import load_settings
-from engage.store import STORE_ERRORS, connect
+from engage.store import STORE_ERRORS, Script, connect
 from engage.times import iso, now_ms
 from rules import Delivery
 from worker.doorbell import answered
@@ -22,6 +22,23 @@ from worker.render import RenderError, render
 from worker.transaction import FAILED_KEPT, SPREAD, TELL
 
 AT_ONCE: Final = 200
+
+# KEYS: log. ARGV: an entry.
+APPEND = Script("return redis.call('XADD', KEYS[1], '*', 'e', ARGV[1])", when_full=True)
+
+# KEYS: forward. ARGV: who the person turned out to be.
+FORWARD = Script("return redis.call('SET', KEYS[1], ARGV[1])", when_full=True)
+
+# KEYS: log, failed, outbox, stats. ARGV: an entry for the log or "", the delivery, the reason, its outbox entry.
+FAIL = Script(
+    f"""
+if ARGV[1] ~= '' then redis.call('XADD', KEYS[1], '*', 'e', ARGV[1]) end
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', {FAILED_KEPT}, '*', 'd', ARGV[2], 'reason', ARGV[3])
+redis.call('XDEL', KEYS[3], ARGV[4])
+return redis.call('HINCRBY', KEYS[4], 'failed', 1)
+""",
+    when_full=True,
+)
 log = get_logger("worker.delivery")
 _decode_delivery = msgspec.json.Decoder(Delivery).decode
 
@@ -141,13 +158,13 @@ class Drain:
         """A record for another log; there its messageId makes it count once, however often it is told."""
         person = _decode_owner(payload).p
         log = ShardKeys(self._project, shard_of(person, self._shards)).log
-        self._store.xadd(log, {"e": b"[" + payload + b"]"})
+        APPEND.run_sync(self._store, [log], [b"[" + payload + b"]"])
         self._store.xdel(self._keys.outbox, entry)
 
     def _spread(self, entry: bytes, payload: bytes) -> None:
         """A record for all logs; told again, it says nothing new."""
         for shard in range(self._shards):
-            self._store.xadd(ShardKeys(self._project, shard).log, {"e": b"[" + payload + b"]"})
+            APPEND.run_sync(self._store, [ShardKeys(self._project, shard).log], [b"[" + payload + b"]"])
         self._store.xdel(self._keys.outbox, entry)
 
     def _move(self, entry: bytes, payload: bytes) -> None:
@@ -157,7 +174,7 @@ class Drain:
         if person == into:  # they live again
             self._store.delete(source.forward(person))
         else:
-            self._store.set(source.forward(person), into)
+            FORWARD.run_sync(self._store, [source.forward(person)], [into])
             for _, fields in self._store.xrange(source.inbox(person)):
                 self._move_one(source, person, target, into, fields)
         self._store.xdel(source.outbox, entry)
@@ -182,16 +199,14 @@ class Drain:
     def _fail(self, entry: bytes, payload: bytes, reason: str) -> None:
         """What can never be rendered is kept aside with its reason, so that its neighbours go on; an event in the log tells the decider."""
         log.error("delivery failed", reason=reason)
-        pipeline = self._store.pipeline(transaction=True)
+        told = b""
         try:
             delivery = _decode_delivery(payload)
-            pipeline.xadd(self._keys.log, {"e": failure(delivery.person, delivery.delivery_id, reason, now_ms())})
+            told = failure(delivery.person, delivery.delivery_id, reason, now_ms())
         except msgspec.MsgspecError:
             pass  # nobody knows whose it was
-        pipeline.xadd(self._keys.failed, {"d": payload, "reason": reason}, maxlen=FAILED_KEPT)
-        pipeline.xdel(self._keys.outbox, entry)
-        pipeline.hincrby(self._keys.stats, "failed", 1)
-        pipeline.execute()
+        keys = self._keys
+        FAIL.run_sync(self._store, [keys.log, keys.failed, keys.outbox, keys.stats], [told, payload, reason, entry])
 
 
 _rulebooks: dict[str, tuple[int, dict[str, Any]]] = {}

@@ -33,28 +33,36 @@ class Doorbell:
     def __init__(self, queue_url: str) -> None:
         self._redis = connect(queue_url)
         self._queue = Queue(QUEUE, connection=self._redis, serializer=JSONSerializer)
-        self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[tuple[str, bool] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="doorbell", daemon=True)
         self._thread.start()
 
-    def ring(self, shard: ShardKeys) -> None:
-        """Returns at once; a ring that fails is made good by the next sweep."""
-        self._waiting.put(shard.prefix)
+    def ring(self, shard: ShardKeys, sweeping: bool = False) -> None:
+        """Returns at once; a ring that fails is made good by the next sweep. `sweeping`: this is one."""
+        self._waiting.put((shard.prefix, sweeping))
 
     def close(self) -> None:
         self._waiting.put(None)
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        while (prefix := self._waiting.get()) is not None:
+        while (asked := self._waiting.get()) is not None:
+            prefix, sweeping = asked
             try:
                 self._ring(prefix)
+                if sweeping:
+                    self._cut_short(prefix)
             except STORE_ERRORS as error:
                 log.warning("doorbell not rung, the sweep will", shard=prefix, error=str(error))
 
     def _ring(self, prefix: str) -> None:
         if self._redis.set(flag(prefix), 1, nx=True, ex=FLAG_SECONDS):
             self._queue.enqueue_call(JOB, args=(prefix,), timeout=JOB_SECONDS, result_ttl=0, ttl=60, failure_ttl=3_600)
+
+    def _cut_short(self, prefix: str) -> None:
+        """A flag that would stay for longer than any was set for is of a time before the store's clock was set back."""
+        if self._redis.ttl(flag(prefix)) > FLAG_SECONDS:
+            self._redis.expire(flag(prefix), FLAG_SECONDS)
 
 
 def answered(redis: Any, prefix: str) -> None:

@@ -30,13 +30,16 @@ BEFORE_GAP_MS: Final = 3_600_000
 BEGINNING: Final = "0-0"
 
 # KEYS: lease, the hash. ARGV: token, field, value, field, value … ("": removed). Returns 1, or 0 when the lease is another's.
-_KEEP = Script("""
+_KEEP = Script(
+    """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 for n = 2, #ARGV, 2 do
   if ARGV[n + 1] == '' then redis.call('HDEL', KEYS[2], ARGV[n]) else redis.call('HSET', KEYS[2], ARGV[n], ARGV[n + 1]) end
 end
 return 1
-""")
+""",
+    when_full=True,
+)
 
 
 class Missing(NamedTuple):

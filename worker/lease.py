@@ -15,23 +15,32 @@ from engage.store import Script
 LEASE_MS: Final = 3_000
 ALIVE_MS: Final = 3_000  # a decider not heard of for so long has no share any more
 
-# These two may also be taken when the store's memory is full: only a decider trims the log, so one has to be able to begin.
-# KEYS: lease. ARGV: token, ms, the token before or "". Returns 1 to who has it now.
-_ACQUIRE = Script("""#!lua flags=allow-oom
+# A decider has to be able to begin when the store's memory is full: nobody else trims the log.
+# KEYS: lease. ARGV: token, ms, the token before or "". Returns 1 to who has it now. A lease that would hold for longer than any
+# was given for is of a time before the store's clock was set back: it is cut short, and who owns it renews it.
+_ACQUIRE = Script(
+    """
 if ARGV[3] ~= '' and redis.call('GET', KEYS[1]) == ARGV[3] then redis.call('DEL', KEYS[1]) end
-return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) and 1 or 0
-""")
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
+if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return 0
+""",
+    when_full=True,
+)
 
 # KEYS: the deciders. ARGV: member, for how long a heartbeat counts, ms. Returns how many live. The store's clock is the one for
 # all; a heartbeat from its future was made before it was set back, and would count until that time comes again.
-_MEET = Script("""#!lua flags=allow-oom
+_MEET = Script(
+    """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], now + 1, '+inf')
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 return redis.call('ZCARD', KEYS[1])
-""")
+""",
+    when_full=True,
+)
 
 # KEYS: lease. ARGV: token, ms. Returns 1 while the lease is ours.
 _RENEW = Script("""

@@ -20,7 +20,8 @@ MOVE: Final = "move"  # in the outbox: [person, whom they turned out to be]
 # KEYS: lease, position, timers, outbox, decisions, stats, seen, generation, retired seen, failed, matches, then the states.
 # ARGV: token, lease ms, position or "", live channel, generation number, its start, then eight counts (states, timers,
 # outbox, stats, seen, decisions, failed, matches) and their values in this order. Returns 1, or 0 when the lease is another's.
-COMMIT = Script(f"""
+COMMIT = Script(
+    f"""
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 local states, timers, outbox = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
@@ -54,7 +55,9 @@ end
 for n = 1, matches do redis.call('HINCRBY', KEYS[11], ARGV[a], ARGV[a + 1]); a = a + 2 end
 if decisions > 0 then redis.call('PUBLISH', ARGV[4], '{{}}') end
 return 1
-""")
+""",
+    when_full=True,
+)
 
 
 class Decision(msgspec.Struct):

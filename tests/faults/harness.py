@@ -5,18 +5,20 @@ what was acknowledged. Afterwards `verify` reads the whole log and compares:
 
 - acknowledged ⊆ logged ⊆ attempted, byte for byte, in the order of sending where the client kept one;
 - the decisions are those of the pure engine over the log read once, and for some people those of an oracle that shares no code with it;
-- every delivery exists once, and of many who claim it at once exactly one gets it.
+- every delivery exists once, and of many who claim it at once exactly one gets it;
+- no process and no store takes more memory than it may (`Memory`).
 """
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import random
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -108,6 +110,7 @@ class Traffic:
         pause: float = 0.05,
     ) -> None:
         self.running = running
+        self.write_key = running.write_key
         self.name = name
         self.people = people
         self.messy = messy
@@ -116,6 +119,7 @@ class Traffic:
         self.sent: dict[str, list[dict[str, Any]]] = defaultdict(list)  # acknowledged, in order
         self.attempted: dict[str, set[str]] = defaultdict(set)
         self.answers: Counter[str] = Counter()
+        self.again = 0  # events that were sent once more
         self.slowest = 0.0  # seconds one request took
         self.stopping = False
         self.client = httpx.AsyncClient(base_url=running.url, timeout=15)
@@ -138,6 +142,7 @@ class Traffic:
                 held = []
             if self.messy and dice.random() < 0.3:
                 again = dice.sample(self.sent[user], min(len(self.sent[user]), 3))
+                self.again += len(again)
                 await self.send([event | {"properties": {"another": "body"}} for event in again[:1]] + again[1:])
             await asyncio.sleep(dice.random() * self.pause)
         if held:
@@ -161,13 +166,15 @@ class Traffic:
         await self.send(batch)
         self.sent[user] += batch
 
+    def envelope(self, batch: list[dict[str, Any]]) -> dict[str, Any]:
+        return {"batch": batch, "writeKey": self.write_key}
+
     async def send(self, batch: list[dict[str, Any]]) -> None:
         """Until it is acknowledged."""
-        body = {"batch": batch, "writeKey": self.running.write_key}
         while True:
             began = time.monotonic()
             try:
-                reply = await self.client.post("/v1/batch", json=body)
+                reply = await self.client.post("/v1/batch", json=self.envelope(batch))
             except httpx.HTTPError as error:
                 self.answers[type(error).__name__] += 1
             else:
@@ -178,9 +185,17 @@ class Traffic:
                     return
                 assert reply.status_code == 429, reply.text
                 assert int(reply.headers["retry-after"]) >= 1
+            self.again += len(batch)
             await asyncio.sleep(0.03)
 
-    async def moved(self, number: int = 60, seconds: float = 30) -> None:
+    async def stopped(self) -> None:
+        """Until nothing is acknowledged any more; what was on its way to the store may still have been confirmed."""
+        before = -1
+        while before != self.answers["200"]:
+            before = self.answers["200"]
+            await asyncio.sleep(0.5)
+
+    async def moved(self, number: int = 60, seconds: float = 60) -> None:
         """Until that many more batches were acknowledged: the product works (again)."""
         goal = self.answers["200"] + number
         deadline = time.monotonic() + seconds
@@ -194,11 +209,13 @@ class Traffic:
 Disturb = Callable[[Traffic], Awaitable[None]]
 
 
-def drive(running: Service, disturb: Disturb, *, tabs: int = 0, **given: Any) -> Traffic:
+def drive(
+    running: Service, disturb: Disturb, *, tabs: int = 0, make: Callable[..., Traffic] = Traffic, **given: Any
+) -> Traffic:
     """Traffic, the disturbance in its middle, and some more traffic. `tabs`: so many people look at two tabs each meanwhile."""
 
     async def main() -> Traffic:
-        traffic = Traffic(running, **given)
+        traffic = make(running, **given)
         people = [asyncio.create_task(traffic.person(number)) for number in range(traffic.people)]
         looking = [Tabs(running, f"{traffic.name}-{number}") for number in range(tabs)]
         disturbing = asyncio.create_task(_in_the_middle(traffic, disturb))
@@ -220,7 +237,11 @@ def drive(running: Service, disturb: Disturb, *, tabs: int = 0, **given: Any) ->
             assert problem is None, problem
         return traffic
 
-    return asyncio.run(main())
+    with Memory(running) as memory:
+        traffic = asyncio.run(main())
+    MEMORIES.append(memory)
+    memory.check(traffic)
+    return traffic
 
 
 async def _in_the_middle(traffic: Traffic, disturb: Disturb) -> None:
@@ -359,11 +380,28 @@ def verify(running: Service, *all_traffic: Traffic, project: str = "default") ->
         for shard in shard_keys(project):
             stats.update({name.decode(): int(value) for name, value in client.hgetall(shard.stats).items()})
         assert stats["events"] == sum(len(story.records) for story in stories.values())  # each once, however often sent
-        assert stats["delivered"] == sum(map(len, made.values()))
+        assert stats["delivered"] == sum(map(len, made.values())), _differences(client, made, project)
         assert stats["events_failed"] == stats["failed"] == 0
         for traffic in all_traffic:
             _verify_people(traffic, client, stories, made, project)
     return stories
+
+
+def _differences(client: Any, made: Mapping[str, list[str]], project: str) -> str:
+    """Whose deliveries are not those of the oracle, for who reads a failure."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for shard in shard_keys(project):
+        for key in client.scan_iter(match=f"{shard.prefix}delivery:*", count=1_000):
+            found[client.hget(key, "person").decode()].add(key.decode().rpartition(":")[2])
+    told = []
+    for person in sorted({*found, *made}):
+        missing, extra = set(made.get(person, ())) - found[person], found[person] - set(made.get(person, ()))
+        if missing or extra:
+            where = [made[person].index(one) for one in missing]
+            told.append(
+                f"{person}: {len(missing)} missing (number {sorted(where)}), {len(extra)} that nobody asked for"
+            )
+    return "the deliveries are not the oracle's:\n" + "\n".join(told)
 
 
 def _verify_people(
@@ -391,13 +429,13 @@ def _verify_people(
             f"{user}: {len(pending)} pending, not in the inbox {set(pending[-INBOX:]) - set(inbox)}"
         )
         if number < BY_BRUTE_FORCE:
-            _claim_at_once(traffic.running, inbox[:3])
+            _claim_at_once(traffic, inbox[:3])
 
 
-def _claim_at_once(running: Service, deliveries: list[str]) -> None:
-    with ThreadPoolExecutor(4) as pool, httpx.Client(base_url=running.url, timeout=20) as client:
+def _claim_at_once(traffic: Traffic, deliveries: list[str]) -> None:
+    with ThreadPoolExecutor(4) as pool, httpx.Client(base_url=traffic.running.url, timeout=20) as client:
         for identifier in deliveries:
-            address = f"/v1/deliveries/{identifier}/claim?writeKey={running.write_key}"
+            address = f"/v1/deliveries/{identifier}/claim?writeKey={traffic.write_key}"
             claimed = pool.map(lambda _, address=address: client.post(address).json()["claimed"], range(4))
             assert sorted(claimed) == [False, False, False, True]
 
@@ -414,9 +452,11 @@ class Recovery:
 RECOVERIES: list[Recovery] = []
 
 
-def recover(running: Service, what: str, since: float, seconds: float = 40) -> Recovery:
-    """Sends a probe and waits for what it leads to. `since`: when the fault began or ended, by `time.monotonic()`."""
-    user = f"probe-{time.monotonic_ns()}"
+def recover(running: Service, what: str, since: float, seconds: float = 60, shard: int | None = None) -> Recovery:
+    """Sends a probe (of a certain shard) and waits for what it leads to. `since`: when the fault began or ended, by
+    `time.monotonic()`."""
+    names = (f"probe-{time.monotonic_ns()}-{number}" for number in itertools.count())
+    user = next(name for name in names if shard in (None, keys.shard_of(f"u:{name}", SHARDS)))
     event = {"event": "Probe", "userId": user, "messageId": user}
     query = {"writeKey": running.write_key, "userId": user}
     with running.client(timeout=6) as client:
@@ -442,37 +482,66 @@ def recover(running: Service, what: str, since: float, seconds: float = 40) -> R
     return found
 
 
-@contextlib.contextmanager
-def memory(running: Service, growth: int = 250 * 2**20) -> Iterator[dict[str, int]]:
-    """Watches the product's processes: none may grow by more than `growth` bytes meanwhile. Yields name → the most it had."""
-    most: dict[str, int] = {}
-    first: dict[int, int] = {}
-    worst: dict[str, int] = {}
-    stop = threading.Event()
+PROCESS_BYTES = 250 * 2**20  # what one of the product's Python processes may hold
+STORE_BYTES = 96 * 2**20  # what the log's store may grow by: most of it are the decisions it keeps, which are capped …
+EVENT_BYTES = (
+    4_096  # … and for each event that was sent: its log entry, its messageId, its deliveries, the people's states
+)
 
-    def look() -> None:
-        while not stop.wait(0.1):
+
+class Memory:
+    """Watches what the product's processes hold (resident) and its log's store (`used_memory`); the most of each."""
+
+    def __init__(self, running: Service) -> None:
+        self._running = running
+        self._stop = threading.Event()
+        self._watching = threading.Thread(target=self._watch)
+        self._client = store(running)
+        self.processes: dict[str, int] = {}
+        self.store = 0
+        self.first: int | None = None
+
+    def __enter__(self) -> "Memory":
+        self._watching.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._watching.join()
+        self._client.close()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.3):
             with contextlib.suppress(psutil.Error):
-                for name, pid in running.pids.items():
+                for name, pid in self._running.pids.items():
                     size = psutil.Process(pid).memory_info().rss
-                    # A process that has just begun is still loading what it needs.
-                    if time.time() - psutil.Process(pid).create_time() > 3:
-                        first.setdefault(pid, size)
-                        worst[name] = max(worst.get(name, 0), size - first[pid])
-                    most[name] = max(most.get(name, 0), size)
+                    self.processes[name] = max(self.processes.get(name, 0), size)
+            with contextlib.suppress(*STORE_ERRORS):
+                used = self._client.info("memory")["used_memory"]
+                self.first = used if self.first is None else self.first
+                self.store = max(self.store, used)
 
-    watching = threading.Thread(target=look)
-    watching.start()
-    try:
-        yield most
-    finally:
-        stop.set()
-        watching.join()
-    print("memory, most:", ", ".join(f"{name} {size >> 20} MB" for name, size in sorted(most.items())))
-    assert all(size <= growth for size in worst.values()), {name: size >> 20 for name, size in worst.items()}
+    def check(self, traffic: Traffic) -> None:
+        python = {name: size for name, size in self.processes.items() if not name.startswith("valkey")}
+        assert max(python.values()) <= PROCESS_BYTES, python
+        sent = sum(len(found) for found in traffic.attempted.values()) + traffic.again
+        allowed = STORE_BYTES + EVENT_BYTES * sent
+        grown = self.store - (self.first or 0)
+        assert grown <= allowed, f"the store grew by {grown} bytes for {sent} events, it may by {allowed}"
+
+
+MEMORIES: list[Memory] = []
 
 
 def publish(running: Service, project: str, version: int) -> None:
     """Puts the harness's rules in force in another project."""
     with contextlib.closing(store(running)) as client:
         put_in_force(client, project, version, definitions())
+
+
+def start_rewriting(product: Service) -> None:
+    """One that takes as long as the test likes."""
+    with contextlib.closing(store(product)) as client:
+        client.config_set("rdb-key-save-delay", 100_000)  # µs for each key
+        client.bgrewriteaof()
+        until(lambda: client.info("persistence")["aof_rewrite_in_progress"], what="the files are being rewritten")

@@ -21,7 +21,6 @@ from tests.faults.harness import (
     Traffic,
     definitions,
     drive,
-    memory,
     recover,
     seed,
     store,
@@ -29,16 +28,14 @@ from tests.faults.harness import (
 )
 from worker.lease import LEASE_MS
 
-pytestmark = pytest.mark.faults
-
-
-NAMES = ("serve", "decide", "work", "valkey-log", "valkey-queue")
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(1_200 if CHAOS else 300)]
+NAMES = ("serve", "decide", "work", "backtest", "valkey-log", "valkey-queue")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_killing_any_process_in_the_middle_of_traffic_loses_and_doubles_nothing(product: Service, name: str) -> None:
     async def disturb(traffic: Traffic) -> None:
-        for _ in range(5 if CHAOS else 1):
+        for _ in range(3 if CHAOS else 1):
             began, before = time.monotonic(), product.kill(name)
             await asyncio.to_thread(recover, product, f"{name} killed", began)
             await asyncio.to_thread(product.wait_restarted, name, before)
@@ -52,7 +49,7 @@ def test_killing_them_in_any_order_loses_and_doubles_nothing(product: Service) -
     dice = random.Random(seed())
 
     async def disturb(traffic: Traffic) -> None:
-        for _ in range(40 if CHAOS else 4):
+        for _ in range(20 if CHAOS else 4):
             names = dice.sample(NAMES, dice.randint(1, 3))
             killed = {name: product.kill(name) for name in names}
             for name, before in killed.items():
@@ -62,8 +59,7 @@ def test_killing_them_in_any_order_loses_and_doubles_nothing(product: Service) -
                 await asyncio.to_thread(product.kill_all)
                 await asyncio.to_thread(product.start)
 
-    with memory(product):
-        verify(product, drive(product, disturb, name="any-order", messy=True, tabs=2, dice=dice))
+    verify(product, drive(product, disturb, name="any-order", messy=True, tabs=2, dice=dice))
 
 
 def test_the_supervisor_killed_takes_all_with_it_and_the_next_one_goes_on(product: Service) -> None:
@@ -81,10 +77,7 @@ def test_while_the_store_hangs_nothing_is_acknowledged_and_the_service_says_so(p
         store = psutil.Process(product.pids["valkey-log"])
         store.suspend()
         try:
-            for _ in range(3):  # what was on its way to the store may still have been confirmed
-                before = traffic.answers["200"]
-                await asyncio.sleep(0.3)
-            assert traffic.answers["200"] == before
+            await traffic.stopped()
             assert (await traffic.client.get("/readyz")).status_code == 503
             body = {"event": "Ping", "userId": "nobody", "writeKey": product.write_key}
             reply = await traffic.client.post("/v1/track", json=body)

@@ -40,7 +40,7 @@ def test_version(engage):
 def test_help_names_every_command(engage):
     done = engage("--help")
     assert done.returncode == 0
-    for command in ("up", "serve", "decide", "work", "rules", "keys", "doctor"):
+    for command in ("up", "serve", "decide", "work", "rules", "keys", "audit", "hash", "doctor"):
         assert f" {command} " in done.stdout
 
 

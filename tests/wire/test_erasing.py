@@ -4,11 +4,18 @@ import threading
 import uuid
 
 import httpx
+import msgspec
 import pytest
 
 from engage.erasing import _of_task
+from engage.log import Call, Logged, to_event
+from engage.rulebooks import live_definitions
 from engage.settings import load_settings
 from engage.store import connect
+from engage.times import now_ms
+from engage.wire import parse_time
+from rules import compile_rulebook
+from rules.replay import Replay
 from tests.conftest import until
 from tests.wire.conftest import Wire
 from worker.transaction import MOVE, SPREAD, TELL
@@ -50,6 +57,7 @@ def _busy_life(wire: Wire, user: str, visitor: str, neighbour: str) -> str:
         {"type": "identify", "anonymousId": visitor, "traits": {"email": f"{visitor}@example.com"}},
         {"type": "track", "anonymousId": visitor, "event": "Export Failed"},
         {"type": "identify", "anonymousId": visitor, "userId": user, "traits": {"name": f"Name of {user}"}},
+        {"type": "group", "userId": user, "groupId": "those-who-stay", "traits": {"plan": "free"}},
         {"type": "track", "userId": user, "event": "Wake"},
         {"type": "track", "userId": user, "event": "Divide", "properties": {"by": 0}},
         {"type": "track", "userId": user, "event": "Trial Started"},
@@ -61,6 +69,17 @@ def _busy_life(wire: Wire, user: str, visitor: str, neighbour: str) -> str:
         what="the visitor is the user",
     )
     return wire.wait_inbox(user)[0]["delivery_id"]
+
+
+def _nothing_on_disk(wire: Wire, *names: str) -> None:
+    """No file of the service: neither the store's, which a restart would read, nor the database, nor what was logged."""
+
+    def found() -> list[str]:
+        files = [*(path for path in wire.product.data_dir.rglob("*") if path.is_file()), wire.product.log_path]
+        held = {path: path.read_bytes() for path in files if path.exists()}
+        return [str(path) for path, content in held.items() if any(name.encode() in content for name in names)]
+
+    until(lambda: not found(), what="no file names them")  # a file that was written anew is taken away a moment later
 
 
 def test_nothing_of_a_removed_person_is_left_and_the_neighbours_are_as_before(wire: Wire, store) -> None:
@@ -81,6 +100,8 @@ def test_nothing_of_a_removed_person_is_left_and_the_neighbours_are_as_before(wi
     assert told["erased"]["put_aside"] >= 1
     assert told["erased"]["decisions"] >= 3
     assert set(told["left"].values()) == {0}
+    assert told["rewritten"] is True
+    _nothing_on_disk(wire, user, visitor)
 
     everything = _everything(store)
     assert user.encode() not in everything
@@ -99,6 +120,47 @@ def test_nothing_of_a_removed_person_is_left_and_the_neighbours_are_as_before(wi
     assert [r["considered"][0]["outcome"] for r in wire.decided(user, 1)] == ["not_matched"]
     assert len(wire.events(user)) == 1
     assert _erase(wire, user).status_code == 200
+
+
+def test_an_export_holds_all_there_is_and_can_be_decided_again(wire: Wire, store) -> None:
+    user, visitor, neighbour = (f"{kind}-{uuid.uuid4().hex}" for kind in ("exported", "visitor", "beside"))
+    _busy_life(wire, user, visitor, neighbour)
+    wire.wait_inbox(user, 2)  # the absence's too
+
+    def put_aside() -> bool:
+        return bool(wire.server(f"/api/users/{user}/export").json()["put_aside"])
+
+    until(put_aside, what="the delivery that fails is put aside")
+    found = wire.server(f"/api/users/{visitor}/export").json()
+    assert set(found) == {"user", "events", "deliveries", "decisions", "put_aside"}
+    assert found["user"]["person"] == f"u:{user}"
+    assert [(event["type"], event.get("event")) for event in found["events"]] == [
+        ("identify", None), ("track", "Export Failed"), ("identify", None), ("group", None),
+        ("track", "Wake"), ("track", "Divide"), ("track", "Trial Started"),
+    ]  # fmt: skip
+    assert {event.get("userId") or event["anonymousId"] for event in found["events"]} == {user, visitor}
+    assert all({"messageId", "timestamp", "receivedAt"} <= set(event) for event in found["events"])
+    assert {d["rule_id"]: d["message"]["content"]["text"] for d in found["deliveries"] if d["state"] == "pending"} == {
+        "always": f"Hello Name of {user}",
+        "absent": f"Hello Name of {user}",
+    }
+    [failed] = found["put_aside"]
+    assert (failed["kind"], failed["delivery"]["rule_id"]) == ("undelivered", "divided")
+    assert failed["error"]["message"]
+    assert {one["person"] for one in found["decisions"]} <= {f"u:{user}", f"a:{visitor}"}
+
+    _, definitions = live_definitions(store, "default")
+    replay = Replay(compile_rulebook(definitions), lambda delivery: False)
+    decided = set()
+    for event in found["events"]:
+        received = parse_time(event["receivedAt"])
+        call = to_event(Logged(f"u:{user}", received, msgspec.convert(event, Call)))
+        decided |= {delivery.rule_id for outcome in replay.event(call, received) for delivery in outcome.deliveries}
+    for outcome in replay.finish(now_ms()):
+        decided |= {delivery.rule_id for delivery in outcome.deliveries}
+    assert decided == {"always", "absent", "divided"}
+    state = replay.states[f"u:{user}"]
+    assert (state.traits, state.group_traits) == (found["user"]["traits"], found["user"]["state"]["group_traits"])
 
 
 def test_what_comes_in_while_somebody_is_removed_is_decided_and_kept(wire: Wire) -> None:

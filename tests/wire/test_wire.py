@@ -117,9 +117,25 @@ def test_numbers_beyond_time_do_no_harm(number):
 )
 def test_client_clocks_are_corrected(original, sent_at, expected):
     assert event_time(Times(timestamp=original), sent_at, NOW) == expected
-    assert event_time(Times(originalTimestamp=original, timestamp=5), sent_at, NOW) == (expected if original else 5_000)
+    assert event_time(Times(originalTimestamp=original), sent_at, NOW) == expected
+    assert event_time(Times(originalTimestamp=original, timestamp=original), sent_at, NOW) == expected
     if sent_at is not None:
         assert event_time(Times(timestamp=original, sentAt=sent_at), None, NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "original", "expected"),
+    [
+        (NOW - 5_000, NOW - 9_000, NOW - 5_000),  # given, or corrected by somebody before: not corrected again
+        (NOW + 5_000, NOW - 9_000, NOW),
+        (-5_000, NOW - 9_000, 0),
+        ("no time", NOW - 9_000, NOW - 8_000),
+        (NOW - 5_000, "no time", NOW - 4_000),
+    ],
+)
+def test_a_timestamp_beside_another_original_one_is_taken_as_it_is(timestamp, original, expected):
+    times = Times(timestamp=timestamp, originalTimestamp=original)
+    assert event_time(times, NOW - 1_000, NOW) == expected
 
 
 @pytest.mark.parametrize(

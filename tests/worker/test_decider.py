@@ -8,15 +8,16 @@ import pytest
 import redis
 
 from engage.keys import ShardKeys, deciders
+from engage.people import events_of
 from engage.rulebooks import RulebookReader
 from engage.store import connect_async
 from engage.times import now_ms
-from rules import Definitions, Message, Rule, Rulebook, compile_rulebook, decide, decode_state
+from rules import Definitions, Message, Rule, Rulebook, State, compile_rulebook, decide, decode_state
 from rules.limits import SUSPENDED_AFTER
 from worker import decider as module
 from worker.decider import ShardDecider
-from worker.doorbell import Doorbell
-from worker.lease import Lease, fair_share
+from worker.doorbell import FLAG_SECONDS, Doorbell, flag
+from worker.lease import LEASE_MS, Lease, fair_share
 from worker.transaction import Transaction
 
 KEYS = ShardKeys("default", 0)
@@ -56,6 +57,14 @@ async def _decide_until(url: str, events: int, rulebook: Rulebook | None = None)
     return shard
 
 
+async def _history(url: str, state: State) -> list[dict[str, Any]]:
+    client = connect_async(url)
+    try:
+        return await events_of(client, "default", 1, state)
+    finally:
+        await client.aclose()
+
+
 def test_an_event_that_breaks_the_engine_is_put_aside_and_its_person_is_as_before(
     empty_store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +85,21 @@ def test_an_event_that_breaks_the_engine_is_put_aside_and_its_person_is_as_befor
         assert failed[b"reason"] == b"ZeroDivisionError('a mistake')"
         assert store.hget(KEYS.stats, "events_failed") == b"1"
         assert store.get(KEYS.position) == sent
+
+
+def test_an_entry_of_which_nothing_can_be_read_is_put_aside_and_those_behind_it_are_decided(empty_store: str) -> None:
+    """Bytes that nobody wrote, as a damaged disk leaves them: Valkey has no checksum for them."""
+    with redis.Redis.from_url(empty_store) as store:
+        damaged = [b"", b"[{", b'[{"p":"u:a\xff"', b"{}"]
+        for payload in damaged:
+            store.xadd(KEYS.log, {"e": payload})
+        sent = store.xadd(KEYS.log, {"e": msgspec.json.encode([_record("a", "One")])})
+        asyncio.run(_decide_until(empty_store, 1))
+        assert store.get(KEYS.position) == sent
+        assert [fields[b"d"] for _, fields in store.xrange(KEYS.failed)] == damaged
+        assert store.hget(KEYS.stats, "events_failed") == b"%d" % len(damaged)
+        state = decode_state(store.get(KEYS.state("u:a")))
+        assert [bytes(event["event"]) for event in asyncio.run(_history(empty_store, state))] == [b'"One"']
 
 
 def test_a_decider_begins_also_when_the_stores_memory_is_full(empty_store: str) -> None:
@@ -122,6 +146,26 @@ def test_who_was_heard_of_in_the_stores_future_has_no_share(empty_store: str) ->
     with redis.Redis.from_url(empty_store) as store:
         store.zadd(deciders("default"), {"future": now_ms() + 3_600_000, "past": now_ms() - 4_000})
     assert [asyncio.run(meet("a")), asyncio.run(meet("b")), asyncio.run(meet("a"))] == [8, 4, 4]
+
+
+def test_a_lease_and_a_bell_from_before_the_clock_was_set_back_run_out_as_if_they_were_new(empty_store: str) -> None:
+    async def acquire() -> bool:
+        client = connect_async(empty_store)
+        try:
+            return await Lease(client, KEYS).acquire()
+        finally:
+            await client.aclose()
+
+    bell = Doorbell(empty_store)
+    with redis.Redis.from_url(empty_store) as store:
+        store.set(KEYS.lease, "of one that died", px=3_600_000)
+        store.set(flag(KEYS.prefix), 1, ex=3_600)
+        assert not asyncio.run(acquire())
+        assert 0 < store.pttl(KEYS.lease) <= LEASE_MS
+        bell.ring(KEYS)
+        bell.ring(KEYS, sweeping=True)
+        bell.close()
+        assert 0 < store.ttl(flag(KEYS.prefix)) <= FLAG_SECONDS
 
 
 def test_states_at_hand_are_bounded_by_bytes(empty_store: str, monkeypatch: pytest.MonkeyPatch) -> None:
