@@ -31,10 +31,12 @@ class Said(msgspec.Struct, omit_defaults=True):
     ] = None
 
 
-class Error(msgspec.Struct):
-    """Every error, on every route."""
+class Error(msgspec.Struct, omit_defaults=True):
+    """Every error, on every route. The tracking API says `code` and `message` beside it too: Segment's clients look for them there."""
 
     error: Said
+    code: str | None = None
+    message: str | None = None
 
 
 Skipped = Annotated[
