@@ -131,15 +131,16 @@ class Event(msgspec.Struct):
     receivedAt: Time
 
 
-class DeliveryState(msgspec.Struct):
-    """What became of a delivery."""
+class DeliveryState(msgspec.Struct, omit_defaults=True):
+    """What became of a delivery: what the person's state remembers of it, and, while the store holds it, the `message` as it was rendered."""
 
     delivery_id: str
-    rule_id: str
-    decided_at: Time
-    expires_at: Time | None
-    shown_at: Time | None
     state: str
+    rule_id: str | None = None
+    decided_at: Time | None = None
+    expires_at: Time | None = None
+    shown_at: Time | None = None
+    message: Delivery | None = None
 
 
 class Export(msgspec.Struct):
