@@ -32,8 +32,9 @@ lint: dev  ## style, formatting, types
 bench: dev  ## the table of numbers, as ratios within one run; also as JSON
 	$(BIN)/python -m loadtests.bench
 
-load: dev  ## locust, headless and bounded, against a product of its own or ENGAGE_URL
-	$(BIN)/python -m loadtests.load
+SCENARIO ?= day
+load: dev  ## locust, headless and bounded: SCENARIO=day, launch, herd or hostile, against a product of its own or ENGAGE_URL
+	$(BIN)/python -m loadtests.load $(SCENARIO)
 
 chaos: dev  ## the fault tests in full, about a quarter of an hour; ENGAGE_CHAOS_SEED=… makes the same choices again
 	ENGAGE_CHAOS=1 $(BIN)/python -m pytest -m faults -n 0

@@ -21,6 +21,7 @@ from engage.keys import IN_FORCE, rulebook
 from engage.metrics import shard_stats
 from engage.people import decisions_of, deliveries_of, describe, events_of, find, put_aside_of
 from engage.public import json_response
+from engage.query import decimal_number, whole_number
 from engage.rulebooks import read_definitions
 from engage.settings import Settings
 from engage.store import connect
@@ -29,6 +30,7 @@ from rules import KINDS, Definitions, Explanation, State, decode_state, document
 from rules.groups import PREFIX
 
 MAX_RECORDS: Final = 500
+USUAL_RECORDS: Final = 50
 MAX_WAIT: Final = 25.0
 _READ: Final = 200  # commits looked through at a time
 _KINDS: Final = ("rules", "messages", "segments", "articles", "project")
@@ -50,12 +52,12 @@ class Api:
             *(Route(f"/api/{kind}", self.definitions, methods=["GET"], name=kind) for kind in _KINDS),
             *(Route(f"/api/{kind}/{{id}}", self.definition, methods=["GET"], name=kind) for kind in _KINDS),
             Route("/api/schemas/{kind}.json", self.schema, methods=["GET"]),
-            Route("/api/users/{id:path}/export", self.export, methods=["GET"]),
-            Route("/api/users/{id:path}/history", self.history, methods=["GET"]),
-            Route("/api/users/{id:path}/explain/{rule}", self.explain, methods=["GET"]),
-            Route("/api/users/{id:path}", self.erase, methods=["DELETE"]),
-            Route("/api/users/{id:path}", self.user, methods=["GET"]),  # last: an id may hold a slash
-            Route("/api/groups/{id:path}", self.group, methods=["GET"]),
+            Route("/api/users/{id}/export", self.export, methods=["GET"]),
+            Route("/api/users/{id}/history", self.history, methods=["GET"]),
+            Route("/api/users/{id}/explain/{rule}", self.explain, methods=["GET"]),
+            Route("/api/users/{id}", self.erase, methods=["DELETE"]),
+            Route("/api/users/{id}", self.user, methods=["GET"]),
+            Route("/api/groups/{id}", self.group, methods=["GET"]),
             Route("/api/stats", self.stats, methods=["GET"]),
             Route("/api/dead-letters", self.dead_letters, methods=["GET"]),
         ]
@@ -118,8 +120,8 @@ class Api:
     async def history(self, request: Request) -> Response:
         """Decisions for a user after a cursor; with `wait`, waits for the next one (long poll)."""
         project = self._access.secret(request).id
-        limit = _number(request, "limit", 50, MAX_RECORDS)
-        wait = _number(request, "wait", 0, MAX_WAIT)
+        limit = whole_number(request.query_params.get("limit"), "limit", MAX_RECORDS) or USUAL_RECORDS
+        wait = decimal_number(request.query_params.get("wait"), "wait", MAX_WAIT) or 0.0
         name, cursor = request.path_params["id"], request.query_params.get("after")
         if cursor is not None and not is_entry(cursor):
             raise InvalidRequest("a cursor of an earlier reply", cursor, field="after")
@@ -129,7 +131,7 @@ class Api:
             records: list[dict[str, Any]] = []
             # Somebody not heard of yet has no shard, so no cursor either.
             if (person := await self._known(project, name)) is not None:
-                records, cursor = await self._decisions(project, person, cursor, int(limit))
+                records, cursor = await self._decisions(project, person, cursor, limit)
             left = deadline - time.monotonic()
             if records or left <= 0 or self._hub.closing:
                 return json_response({"records": records, "cursor": cursor or "0-0"})
@@ -171,7 +173,7 @@ class Api:
         if before is not None and not dead_letters.is_letter(before):
             raise InvalidRequest("the id of a dead letter", before, field="before")
         kinds = dead_letters.KINDS if kind is None else (kind,)
-        limit = int(_number(request, "limit", 50, MAX_RECORDS)) or 1
+        limit = whole_number(query.get("limit"), "limit", MAX_RECORDS) or USUAL_RECORDS
         found = await dead_letters.read_letters(self._client, project, self._shards, kinds, before, limit)
         return json_response({"letters": found})
 
@@ -236,14 +238,3 @@ async def _first(events: Iterable[asyncio.Event], timeout: float) -> None:
     await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
     for task in waiting:
         task.cancel()
-
-
-def _number(request: Request, name: str, default: float, most: float) -> float:
-    text = request.query_params.get(name)
-    try:
-        value = default if text is None else float(text)
-    except ValueError:
-        value = -1
-    if not 0 <= value <= most:
-        raise InvalidRequest(f"a number from 0 to {most:g}", text, field=name)
-    return value

@@ -36,6 +36,8 @@ from engage.keyring import KeyRing
 from engage.limits import Limits
 from engage.logs import get_logger
 from engage.metrics import CONTENT_TYPE, Metrics
+from engage.operations import encoded
+from engage.paths import keep_slashes
 from engage.policies import Policies
 from engage.projects import Project, load_projects
 from engage.proxies import Proxies
@@ -70,6 +72,7 @@ class Application(Starlette):
             if scope["path"] in ROUTES and scope["method"] == "POST":
                 await self._ingest(scope, receive, send)
                 return
+            keep_slashes(scope)
         await super().__call__(scope, receive, send)
 
 
@@ -120,6 +123,7 @@ class Service:
                 *IdentityApi(access, self._client).routes(),
                 *AuditApi(access, self._engine).routes(),
                 *api.routes(),
+                Route("/api/openapi.json", _openapi),
                 Route("/healthz", self._healthz),
                 Route("/readyz", self._readyz),
                 Route("/metrics", self._metrics_page),
@@ -135,6 +139,7 @@ class Service:
             },
             lifespan=self._lifespan,
         )
+        self.app.router.redirect_slashes = False  # every path has one form; another is not found
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -209,19 +214,34 @@ class Service:
         return Response(await self._metrics.exposition(self._client, shards), media_type=CONTENT_TYPE)
 
 
+async def _openapi(request: Request) -> Response:
+    """Without a key, from any origin: tools fetch it."""
+    headers = {"access-control-allow-origin": "*", "cache-control": "public, max-age=300"}
+    return Response(encoded(), headers=headers, media_type="application/json")
+
+
 def _http_error(request: Request, error: Exception) -> Response:
     """Starlette's own errors (no such path, wrong method) in the one shape."""
     status = error.status_code if isinstance(error, HTTPException) else 500
-    allowed = (error.headers or {}).get("Allow") if isinstance(error, HTTPException) else None
-    if request.url.path in ROUTES:
-        status, allowed = 405, "POST"  # the door takes these before routing does
-    if status == 404:
-        return engage_error(request, NotFound("a path of the API", request.url.path))
+    # Ingest takes its calls before routing does, so routing knows nothing of its paths.
+    allowed = "POST" if request.scope["path"] in ROUTES else _allowed(request)
+    if status == 404 and not allowed:
+        got = request.scope["raw_path"].decode("latin-1")
+        hint = "a slash of an id is written %2F" if got.startswith(("/api/users/", "/api/groups/")) else None
+        return engage_error(request, NotFound("a path of the API", got, hint=hint))
+    status = 405 if allowed and status == 404 else status
     response = engage_error(request, InvalidRequest(allowed or "a valid request", request.method, field="method"))
     response.status_code = status
     if allowed:
         response.headers["allow"] = allowed
     return response
+
+
+def _allowed(request: Request) -> str:
+    """The methods of all routes of this path: Starlette names those of the first."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    found = [route.methods or () for route in routes if route.path_regex.match(request.scope["path"])]
+    return ", ".join(sorted({method for methods in found for method in methods}))
 
 
 def _internal_error(request: Request, error: Exception) -> Response:

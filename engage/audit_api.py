@@ -11,8 +11,8 @@ from starlette.routing import Route
 
 from engage.access import Access
 from engage.audit import Entry, read, subject_of
-from engage.errors import InvalidRequest
 from engage.public import json_response
+from engage.query import whole_number
 
 USUAL: Final = 50
 MOST: Final = 500
@@ -38,17 +38,9 @@ class AuditApi:
     async def entries(self, request: Request) -> Response:
         project = self._access.secret(request)
         query = request.query_params
-        before = _number(query.get("before"), "before", 2**31 - 1)
-        limit = _number(query.get("limit"), "limit", MOST) or USUAL
+        before = whole_number(query.get("before"), "before")
+        limit = whole_number(query.get("limit"), "limit", MOST) or USUAL
         user = query.get("user")
         subject = None if user is None else subject_of(project.hash_secret, user)
         found = await asyncio.to_thread(read, self._engine, project.id, before, limit, query.get("key"), subject)
         return json_response(Page(found, found[-1].number if len(found) == limit else None))
-
-
-def _number(text: str | None, field: str, most: int) -> int | None:
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) <= 10 and 0 < int(text) <= most):
-        raise InvalidRequest(f"a number from 1 to {most}", text[:40], field=field)
-    return int(text)

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
+from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -19,6 +20,7 @@ from engage.rulebooks import read_definitions
 from engage.settings import Settings
 from engage.store import connect
 from rules import Definitions, DurationError, Problem, cross_check, parse, parse_duration
+from rules.documents import Duration, told
 from rules.problems import nearest
 
 T = TypeVar("T")
@@ -29,14 +31,21 @@ HEARTBEAT_SECONDS: Final = 15
 _GROUPS: Final = {"messages": "message", "segments": "segment"}
 
 
-class _Asked(msgspec.Struct, forbid_unknown_fields=True):
+MessageDraft = Annotated[msgspec.Raw, Meta(extra_json_schema={"$ref": "#/$defs/Message"})]
+SegmentDraft = Annotated[msgspec.Raw, Meta(extra_json_schema={"$ref": "#/$defs/Segment"})]
+RULE: Final = {"$ref": "#/$defs/Rule"}
+
+
+class BacktestRequest(msgspec.Struct, forbid_unknown_fields=True):
     """`rule`: a draft, or the id of a live rule; `messages`, `segments`: drafts it names; `all`: every live rule instead."""
 
-    rule: msgspec.Raw = msgspec.Raw(b"")
-    messages: list[msgspec.Raw] = []
-    segments: list[msgspec.Raw] = []
-    last: str | int = "7d"
-    all: bool = False
+    rule: Annotated[
+        msgspec.Raw, told("A draft, or the id of a live rule.", anyOf=[RULE, {"type": ["string", "null"]}])
+    ] = msgspec.field(default_factory=msgspec.Raw)
+    messages: Annotated[list[MessageDraft], told("Drafts that the rule names.", maxItems=MAX_DRAFTS)] = []
+    segments: Annotated[list[SegmentDraft], told("Drafts that the rule names.", maxItems=MAX_DRAFTS)] = []
+    last: Annotated[Duration, told("How much of the log is replayed.")] = "7d"
+    all: Annotated[bool, told("Every live rule, instead of `rule`.")] = False
 
 
 class BacktestApi:
@@ -60,7 +69,7 @@ class BacktestApi:
     async def start(self, request: Request) -> Response:
         """202, with the run: it waits for a worker."""
         project = self._access.secret(request).id
-        body = await read_body(request, _Asked, MAX_BODY)
+        body = await read_body(request, BacktestRequest, MAX_BODY)
         version, live = await read_definitions(self._client, project, -1) or (0, Definitions())
         asked = await asyncio.to_thread(_read, body, version, live)
 
@@ -142,7 +151,7 @@ def _event(name: str, data: Any) -> bytes:
     return b"event: " + name.encode() + b"\ndata: " + msgspec.json.encode(data) + b"\n\n"
 
 
-def _read(asked: _Asked, version: int, live: Definitions) -> runs.Asked:
+def _read(asked: BacktestRequest, version: int, live: Definitions) -> runs.Asked:
     """The run that was asked for. Raises InvalidRequest, NotFound, or BrokenDocuments with every problem of the drafts."""
     try:
         last = parse_duration(asked.last)
@@ -175,7 +184,7 @@ def _document(kind: Any, text: msgspec.Raw, name: str, problems: list[Problem]) 
     return document
 
 
-def _with(live: Definitions, asked: _Asked, problems: list[Problem], rule: Any = None) -> Definitions:
+def _with(live: Definitions, asked: BacktestRequest, problems: list[Problem], rule: Any = None) -> Definitions:
     """The live documents with the drafts in their places."""
     if len(asked.messages) + len(asked.segments) > MAX_DRAFTS:
         raise InvalidRequest(f"at most {MAX_DRAFTS} drafts beside the rule", "more", field="$.messages")

@@ -62,10 +62,17 @@ def main(steps: list[str]) -> int:
 
 def runtime() -> None:
     _packages("runtime", "requirements.lock", satisfied_by="dev")
+    _compile()
 
 
 def dev() -> None:
     _packages("dev", "requirements-dev.lock")
+    _compile()
+
+
+def _compile() -> None:
+    """Where PYTHONDONTWRITEBYTECODE is set, as in many containers, every start of every process would compile all of it again."""
+    _run([str(PYTHON), "-m", "compileall", "-q", *(str(ROOT / room) for room in ("engage", "rules", "worker"))])
 
 
 def _packages(name: str, lock: str, satisfied_by: str = "") -> None:

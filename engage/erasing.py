@@ -121,14 +121,14 @@ async def _rewritten(client: Any) -> bool:
             else:
                 await _rewrite_file(client)
                 asked = True
-    except redis.exceptions.RedisError:
+    except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException):
         pass  # the server is not ours to ask
     return False
 
 
 async def _rewrite_file(client: Any) -> None:
     if isinstance(client, RedisCluster):
-        await client.execute_command("BGREWRITEAOF", target_nodes=RedisCluster.ALL_NODES)
+        await client.execute_command("BGREWRITEAOF", target_nodes=client.get_nodes())
     else:
         await client.bgrewriteaof()
 
@@ -173,7 +173,7 @@ def _of_task(fields: Fields, names: set[str]) -> bool:
     """An entry of the outbox."""
     if fields[b"k"] == b"deliver":
         return is_of(fields[b"d"], names)
-    if fields[b"k"] == b"tell":
+    if fields[b"k"] in (b"tell", b"spread"):
         return _of_record(fields[b"d"], names)
     return not names.isdisjoint(_decode_names(fields[b"d"]))
 

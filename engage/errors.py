@@ -22,6 +22,10 @@ import msgspec
 
 from rules import Problem
 
+# What msgspec says, as far as it is taken apart.
+_EXPECTED = re.compile(r"Expected (.+?)(?:, got (.+?))?(?: - at `(.+)`)?")
+_FIELD = re.compile(r"Object (missing required|contains unknown) field `(.*?)`(?: - at `(.+)`)?", re.DOTALL)
+
 
 class EngageError(Exception):
     """The root. `retry` says whether the same request can succeed later."""
@@ -70,7 +74,13 @@ class InvalidEvent(InvalidRequest):
         """From what msgspec says of a body, e.g. ``Expected `str`, got `int` - at `$.event` ``."""
         if isinstance(error, RecursionError):
             return cls("JSON of reasonable depth", "a deeper one", field="$")
-        found = re.fullmatch(r"Expected (.+?)(?:, got (.+?))?(?: - at `(.+)`)?", str(error))
+        if found := _FIELD.fullmatch(str(error)):
+            what, name, within = found.groups()
+            field = f"{within or '$'}.{name}"
+            if what == "missing required":
+                return cls("a value", "nothing", field=field)
+            return cls("a field that is known", f"`{name}`", field=field)
+        found = _EXPECTED.fullmatch(str(error))
         if found is None:
             return cls("a JSON object in UTF-8", str(error), field="$")
         return cls(found[1], found[2], field=found[3] or "$")

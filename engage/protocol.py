@@ -13,7 +13,15 @@ from typing import ClassVar, Final
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from engage.errors import EngageError, Full, HeadersTooLarge, RateLimited, RequestTimeout, error_response
+from engage.errors import (
+    EngageError,
+    Full,
+    HeadersTooLarge,
+    InvalidRequest,
+    RateLimited,
+    RequestTimeout,
+    error_response,
+)
 from engage.logs import get_logger
 from engage.proxies import Proxies, client_address
 
@@ -24,17 +32,20 @@ TELLING: Final = 256  # connections beyond the cap that are still told why; othe
 TELLING_SECONDS: Final = 2
 PER_IP_RETRY_SECONDS: Final = 5
 LOOK_SECONDS: Final = 1.0
+SEND_BYTES: Final = 16 * 1024  # of what waits for a client, the least that it takes within the time for sending
 LOOKS_AT_ONCE: Final = 500
 log = get_logger("engage.protocol")
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """Connections of the process and of one address (0: any number), and seconds for a head and for a body."""
+    """Connections of the process and of one address (0: any number), seconds for a head and for a body, and those in which a
+    client takes SEND_BYTES of what waits for it."""
 
     connections: int
     per_ip: int
     head_seconds: float
     body_seconds: float
+    send_seconds: float
 
 
 class Connections:
@@ -46,6 +57,7 @@ class Connections:
         self._open: set[GuardedHttp] = set()
         self._by_address: Counter[str] = Counter()
         self._refused = 0
+        self.slow = 0  # clients that did not take what was sent to them, since the last line in the log
 
     def enter(self, connection: "GuardedHttp", address: str | None) -> EngageError | None:
         """Counts a new connection; the error to answer with where it is one too many."""
@@ -90,6 +102,9 @@ class Connections:
             if self._refused:
                 log.warning("connections refused", number=self._refused, open=len(self._open))
                 self._refused = 0
+            if self.slow:
+                log.warning("slow readers hung up on", number=self.slow, open=len(self._open))
+                self.slow = 0
 
 
 class GuardedHttp(HttpToolsProtocol):
@@ -104,6 +119,8 @@ class GuardedHttp(HttpToolsProtocol):
     _awaited: object = None  # whose part is waited for: the request, or this connection for its first one …
     _in_body = False
     _looks = 0  # … and how many looks have found it so
+    _unsent = 0  # bytes that waited for the client when it last took some …
+    _stuck = 0  # … and how many looks ago that was
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -133,12 +150,19 @@ class GuardedHttp(HttpToolsProtocol):
         self._ended = True
         super().on_message_complete()
 
+    def send_400_response(self, msg: str) -> None:
+        self._end(InvalidRequest("a request in HTTP/1.1", "something else"))
+
     def look(self) -> None:
         """Called once a second: ends the connection where a part of a request takes too long."""
         if self._refusal is not None:
             self._looks += 1
             if self._looks > TELLING_SECONDS:
                 self.transport.abort()
+            return
+        if self._reads_too_slowly(self.transport.get_write_buffer_size()):
+            self.guard.slow += 1
+            self.transport.abort()
             return
         cycle = self.cycle
         in_body = cycle is not None and cycle.scope is self.scope
@@ -159,6 +183,14 @@ class GuardedHttp(HttpToolsProtocol):
         else:
             part = "body" if in_body else "head (its line and headers)"
             self._end(RequestTimeout(f"a request's whole {part} within {seconds:g} s", "a part of it"))
+
+    def _reads_too_slowly(self, unsent: int) -> bool:
+        """Of streams, of long answers, and of connections that were closed with something left to say."""
+        if not unsent or not self._unsent or unsent <= self._unsent - SEND_BYTES:
+            self._unsent, self._stuck = unsent, 0
+            return False
+        self._stuck += 1
+        return self._stuck * LOOK_SECONDS >= self.guard.bounds.send_seconds
 
     def _end(self, error: EngageError) -> None:
         """Answers with the error, unless another answer has begun, and closes."""

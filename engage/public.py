@@ -1,6 +1,7 @@
 """The public wire beside ingest: the stream, the inbox, claim and release, articles, client settings, the snippet's files."""
 
 import asyncio
+import random
 import time
 from typing import Any, Final, TypeVar
 
@@ -33,6 +34,8 @@ from engage.wire import Id, identifier
 
 T = TypeVar("T")
 MAX_BODY: Final = 16 * 1024
+RETRY_MS: Final = (1_000, 3_000)  # when a stream that broke is opened again: not by all in the same moment
+SENT_AT_ONCE: Final = 16 * 1024  # bytes of a stream
 _SSE_HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -40,7 +43,9 @@ _SSE_HEADERS: Final = [
 ]
 
 
-class _ClaimBody(msgspec.Struct):
+class Claim(msgspec.Struct):
+    """Who claims or releases, where that is not said in the header or the query."""
+
     writeKey: str | None = None
     userId: Id = None
     userHash: Any = None
@@ -51,13 +56,16 @@ def json_response(value: Any, status: int = 200, headers: dict[str, str] | None 
     return Response(msgspec.json.encode(value), status, headers, "application/json")
 
 
-async def read_body(request: Request, struct: type[T], most: int) -> T:
-    """A request's JSON body as a Struct. Raises PayloadTooLarge beyond `most` bytes, InvalidRequest with the field for what is no such body."""
+async def read_body(request: Request, struct: type[T], most: int, absent: T | None = None) -> T:
+    """A request's JSON body as a Struct; `absent` where there is none. Raises PayloadTooLarge beyond `most` bytes, InvalidRequest with the
+    field for what is no such body."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > most:
             raise PayloadTooLarge(f"a body of at most {most} bytes", "more", field="$")
+    if not body and absent is not None:
+        return absent
     try:
         return msgspec.json.decode(bytes(body), type=struct)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
@@ -117,10 +125,12 @@ class Public:
         """What `@segment/analytics-next` loads before it sends anything: where events go, by the address it was asked at."""
         if request.path_params["write_key"] not in self._access.by_write_key:
             raise NotFound("a write key", request.path_params["write_key"], field="writeKey")
-        key, host = request.path_params["write_key"], f"{request.url.netloc}/v1"
+        key, host = request.path_params["write_key"], f"{request.headers.get('host', '')}/v1"
         return json_response(
             {
-                "integrations": {"Segment.io": {"apiKey": key, "apiHost": host, "protocol": request.url.scheme}},
+                "integrations": {
+                    "Segment.io": {"apiKey": key, "apiHost": host, "protocol": request.scope["scheme"]},
+                },
                 # Unless it is told otherwise, the client sends figures about itself to Segment's own servers.
                 "metrics": {"sampleRate": 0, "host": host},
                 "plan": {"track": {"__default": {"enabled": True, "integrations": {}}}},
@@ -134,7 +144,7 @@ class Public:
 
     async def _delivery(self, request: Request) -> tuple[str, str]:
         """The delivery of the path, of a person whom the body or the query proves where that is asked for."""
-        body = await _claim_body(request)
+        body = await read_body(request, Claim, MAX_BODY, Claim())
         project: Project = self._access.public(request, body.writeKey)
         delivery_id = request.path_params["delivery_id"]
         if shard_of_delivery(delivery_id, self._shards) is None:
@@ -150,20 +160,6 @@ class Public:
 
 
 _NO_STORE: Final = {"cache-control": "no-store"}
-
-
-async def _claim_body(request: Request) -> _ClaimBody:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise InvalidRequest(f"a body of at most {MAX_BODY} bytes", "more", field="$")
-    if not body:
-        return _ClaimBody()
-    try:
-        return msgspec.json.decode(body, type=_ClaimBody)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise InvalidRequest("a JSON object", str(error), field="$") from None
 
 
 class Stream:
@@ -184,7 +180,9 @@ class Stream:
             # The inbox is read before the 200 goes out: a store that is away is a 429, not a broken stream.
             first = await self._hub.next(client)
             await send({"type": "http.response.start", "status": 200, "headers": _SSE_HEADERS})
-            await send(_body(b"retry: 1000\n: connected\n\n" + _events(first or [])))
+            retry = random.randint(*RETRY_MS)  # noqa: S311 - no secret
+            await send(_body(b"retry: %d\n: connected\n\n" % retry))
+            await _send(first or [], send)
             await self._follow(client, until, receive, send)
         finally:
             self._hub.end(client)
@@ -194,7 +192,10 @@ class Stream:
         gone = asyncio.ensure_future(_disconnected(receive, client))
         try:
             while (found := await self._hub.next(client)) is not None and time.time() < until:
-                await send(_body(_events(found) if found else b": \n\n"))
+                if found:
+                    await _send(found, send)
+                elif not client.dirty:
+                    await send(_body(b": \n\n"))
         except STORE_ERRORS:
             pass  # the stream ends; the client comes back with its cursor
         finally:
@@ -214,8 +215,17 @@ def _body(body: bytes) -> dict[str, Any]:
     return {"type": "http.response.body", "body": body, "more_body": True}
 
 
-def _events(found: list[tuple[str, bytes]]) -> bytes:
-    return b"".join(b"event: message\nid: " + cursor.encode() + b"\ndata: " + d + b"\n\n" for cursor, d in found)
+async def _send(found: list[tuple[str, bytes]], send: Send) -> None:
+    """As events; waits in between while the client is behind, so that its write buffer stays small."""
+    text, size = [], 0
+    for cursor, delivery in found:
+        text.append(b"event: message\nid: " + cursor.encode() + b"\ndata: " + delivery + b"\n\n")
+        size += len(text[-1])
+        if size >= SENT_AT_ONCE:
+            await send(_body(b"".join(text)))
+            text, size = [], 0
+    if text:
+        await send(_body(b"".join(text)))
 
 
 class Door:

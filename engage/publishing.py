@@ -94,7 +94,7 @@ def publish_files(
     before = _before(engine, client, project, base)
     live = before.files
     for name in remove:
-        place_of(name)
+        place_of(name, "remove")
         if name not in live:
             raise NotFound("a file that is live", name, field="remove")
     gone = set(remove)

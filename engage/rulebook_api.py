@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
+from msgspec import Meta
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,30 +21,40 @@ from engage.logs import get_logger
 from engage.public import read_body
 from engage.publications import MAX_AUTHOR, Publication, Snapshot, document_history, history, publication, state_of
 from engage.publishing import publish_files, roll_back, settle, unknown_version
+from engage.query import whole_number
 from engage.settings import Settings
 from engage.store import STORE_ERRORS, connect
-from engage.texts import GROUPS
+from engage.texts import GROUPS, NAME_PATTERN
 
 T = TypeVar("T")
 MAX_BODY: Final = 64 * 1024 * 1024
 MAX_LISTED: Final = 200
+USUAL_LISTED: Final = 20
 SETTLE_SECONDS: Final = 5.0
+FIRST_SECONDS: Final = 0.25  # until it has succeeded once: the door waits for that
 _KINDS: Final = {group: kind for kind, (group, _) in GROUPS.items()}
 log = get_logger("engage.publishing")
 
 
-class _Request(msgspec.Struct, forbid_unknown_fields=True):
+FileName = Annotated[str, Meta(extra_json_schema={"pattern": f"^({NAME_PATTERN})$", "examples": ["rules/hello.json"]})]
+
+
+class Rollback(msgspec.Struct, forbid_unknown_fields=True):
     """`base`: the version that the caller has looked at. `author`: who, for the history."""
 
-    base: int
-    author: str = "api"
+    base: Annotated[
+        int, Meta(description="The version that you have looked at: the one that is live, 0 before the first.")
+    ]
+    author: Annotated[
+        str, Meta(description="Who, for the history: printable.", min_length=1, max_length=MAX_AUTHOR)
+    ] = "api"
 
 
-class _Files(_Request, forbid_unknown_fields=True):
+class Push(Rollback, forbid_unknown_fields=True):
     """`files`: name → text, put in place. `remove`: names, taken away. What is live beside them stays."""
 
-    files: dict[str, str] = {}
-    remove: list[str] = []
+    files: Annotated[dict[FileName, str], Meta(description="Name → text, put in place.")] = {}
+    remove: Annotated[list[FileName], Meta(description="Names, taken away.")] = []
 
 
 class RulebookApi:
@@ -83,21 +94,21 @@ class RulebookApi:
                     settled = False
             if settled:
                 self.settled.set()
-            await asyncio.sleep(SETTLE_SECONDS)
+            await asyncio.sleep(SETTLE_SECONDS if self.settled.is_set() else FIRST_SECONDS)
 
     def close(self) -> None:
         self._engine.dispose()
 
     async def listed(self, request: Request) -> Response:
         project = self._access.secret(request).id
-        before = _number(request.query_params.get("before"), "before")
-        limit = _number(request.query_params.get("limit"), "limit", MAX_LISTED) or 20
+        before = whole_number(request.query_params.get("before"), "before")
+        limit = whole_number(request.query_params.get("limit"), "limit", MAX_LISTED) or USUAL_LISTED
         return await self._json(lambda: {"rulebooks": history(self._engine, project, before, limit)})
 
     async def rulebook(self, request: Request) -> Response:
         project = self._access.secret(request).id
         name = request.path_params["version"]
-        version = await self._in_store(settle, project) if name == LIVE else _number(name, "version")
+        version = await self._in_store(settle, project) if name == LIVE else whole_number(name, "version")
         return await self._json(partial(self._rulebook, project, version or 0, name == LIVE))
 
     def _rulebook(self, project: str, version: int, live: bool) -> Snapshot:
@@ -122,14 +133,14 @@ class RulebookApi:
     async def publish(self, request: Request) -> Response:
         project = self._access.secret(request).id
         self._check_folder()
-        asked = await _body(request, _Files)
+        asked = await _body(request, Push)
         return await self._published(publish_files, project, asked.base, asked.files, asked.remove, asked.author)
 
     async def rollback(self, request: Request) -> Response:
         project = self._access.secret(request).id
         self._check_folder()
-        version = _number(request.path_params["version"], "version") or 0
-        asked = await _body(request, _Request)
+        version = whole_number(request.path_params["version"], "version") or 0
+        asked = await _body(request, Rollback)
         return await self._published(roll_back, project, asked.base, version, asked.author)
 
     async def _published(self, publish: Callable[..., Publication | None], project: str, *given: Any) -> Response:
@@ -168,11 +179,3 @@ async def _body(request: Request, struct: type[T]) -> T:
     if not 0 < len(author) <= MAX_AUTHOR or not author.isprintable():
         raise InvalidRequest(f"1 to {MAX_AUTHOR} printable characters", author[:60], field="$.author")
     return asked
-
-
-def _number(text: str | None, field: str, most: int = 2**31 - 1) -> int | None:
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) <= 10 and 0 < int(text) <= most):
-        raise InvalidRequest(f"a number from 1 to {most}", text[:40], field=field)
-    return int(text)

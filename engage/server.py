@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import resource
+import socket
 from typing import Any, Final
 
 import uvicorn
@@ -18,6 +19,10 @@ from engage.settings import Settings
 from engage.stream import Hub
 
 GRACE_SECONDS: Final = 5
+# Bytes that the system keeps ready for a client, beyond what is on its way: not the megabytes it would else let a client
+# that does not read have. Linux and macOS know the option, and give it from a listening socket to its connections.
+UNSENT_BYTES: Final = 16 * 1024
+NOTSENT_LOWAT: Final = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 KEPT_FILES: Final = 512  # for what is no connection, and for those that are told to come back
 log = get_logger("engage.server")
 
@@ -49,6 +54,11 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
+        for listening in self.servers:
+            for one in listening.sockets:
+                if NOTSENT_LOWAT is not None and one.family in (socket.AF_INET, socket.AF_INET6):
+                    with socket.socket(fileno=socket.dup(one.fileno())) as same:  # uvloop's own refuses to set options
+                        same.setsockopt(socket.IPPROTO_TCP, NOTSENT_LOWAT, UNSENT_BYTES)
         self._watch = asyncio.create_task(self._connections.watch())
 
     async def shutdown(self, sockets: Any = None) -> None:
@@ -65,6 +75,7 @@ def serve(app: ASGIApp, ingest: Ingest, hub: Hub, proxies: Proxies, settings: Se
         settings.connections_per_ip,
         settings.head_timeout_ms / 1_000,
         settings.body_timeout_ms / 1_000,
+        settings.send_timeout_ms / 1_000,
     )
     connections = Connections(bounds, proxies)
     config = uvicorn.Config(

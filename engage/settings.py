@@ -56,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     streams_per_user: int
     head_timeout_ms: int
     body_timeout_ms: int
+    send_timeout_ms: int
     keep_alive_ms: int
     trusted_proxies: tuple[str, ...]
     store_ip: bool
@@ -196,6 +197,7 @@ TABLE: Final = (
     Setting("streams_per_user", "ENGAGE_STREAMS_PER_USER", "a number from 0 to 1000000", _integer(0, 1_000_000), "50", "of these of one person; 0: no limit"),
     Setting("head_timeout_ms", "ENGAGE_HEAD_TIMEOUT", "a duration from 1s to 1h", _SHORT, "10s", "time for a request's line and headers"),
     Setting("body_timeout_ms", "ENGAGE_BODY_TIMEOUT", "a duration from 1s to 1h", _SHORT, "30s", "time for a request's body"),
+    Setting("send_timeout_ms", "ENGAGE_SEND_TIMEOUT", "a duration from 1s to 1h", _SHORT, "30s", "time in which a client takes 16 KB of what waits for it, or all"),
     Setting("keep_alive_ms", "ENGAGE_KEEP_ALIVE", "a duration from 1s to 1h", _SHORT, "65s", "time between two requests of a connection"),
     Setting("trusted_proxies", "ENGAGE_TRUSTED_PROXIES", "addresses or networks such as 10.0.0.0/8, separated by commas", _networks, "127.0.0.1,::1", "proxies whose X-Forwarded-For, Forwarded and X-Forwarded-Proto are believed; `none`: nobody's"),
     Setting("store_ip", "ENGAGE_STORE_IP", "yes or no", lambda text: _one_of("yes", "no")(text) == "yes", "no", "yes: an event keeps the context.ip that its client sent"),

@@ -3,6 +3,10 @@
 A client's cursor names the last inbox entry it got of each of its persons (`<user entry>~<anonymous entry>`), so a
 reconnect with `Last-Event-ID` goes on without a gap. The inbox is the truth: whenever live notices may have been missed
 (a new subscription, a full buffer) it is read again from the cursor.
+
+What a client that reads slowly can cost is bounded: a few notices here, a page of its inbox, and the connection's write
+buffer; while that is full nothing more is read for it. One that stays behind is hung up on (`engage.protocol`) and comes
+back with its cursor.
 """
 
 import asyncio
@@ -14,7 +18,7 @@ import msgspec
 import redis.exceptions
 
 from engage.errors import Full, RateLimited
-from engage.inbox import Notice, read_pending
+from engage.inbox import Notice, pending_from
 from engage.keys import ShardKeys, shard_of
 from engage.logs import get_logger
 from engage.store import STORE_ERRORS
@@ -24,7 +28,11 @@ HEARTBEAT_SECONDS: Final = 15.0
 PING_SECONDS: Final = 5.0  # of silence, then the store is asked whether it is there
 RESUBSCRIBE_SECONDS: Final = 0.25
 RETRY_SECONDS: Final = 5  # told to a stream that is one too many
-BUFFER: Final = 100  # notices a slow client may have waiting; beyond it the client reads its inbox again
+BUFFER: Final = 100  # notices a slow client may have waiting, and …
+BUFFER_BYTES: Final = 64 * 1024  # … what they may hold; beyond it the client reads its inbox again
+PAGE: Final = 10  # deliveries of an inbox that are read at a time
+READS_AT_ONCE: Final = 200  # inboxes in one round trip
+HEARTBEATS_AT_ONCE: Final = 100
 _decode_notice = msgspec.json.Decoder(Notice).decode
 log = get_logger("engage.stream")
 
@@ -32,23 +40,31 @@ log = get_logger("engage.stream")
 class Client:
     """One open stream: what waits for it, and the cursor of each person it listens for."""
 
-    __slots__ = ("closed", "cursors", "dirty", "persons", "project", "waiting", "wake")
+    __slots__ = ("closed", "cursors", "dirty", "held", "persons", "project", "waiting", "wake")
 
     def __init__(self, project: str, persons: tuple[str, ...], cursors: dict[str, str | None]) -> None:
         self.project = project
         self.persons = persons
         self.cursors = cursors
         self.waiting: list[tuple[str, str, bytes]] = []
+        self.held = 0  # bytes of these
         self.dirty = True  # the inbox must be read
         self.closed = False
         self.wake = asyncio.Event()
 
     def offer(self, person: str, entry: str, delivery: bytes) -> None:
-        if len(self.waiting) < BUFFER:
+        if len(self.waiting) < BUFFER and self.held + len(delivery) <= BUFFER_BYTES:
             self.waiting.append((person, entry, delivery))
+            self.held += len(delivery)
         else:
             self.dirty = True
+            self.take()
         self.wake.set()
+
+    def take(self) -> list[tuple[str, str, bytes]]:
+        """What waits, which then waits no longer."""
+        taken, self.waiting, self.held = self.waiting, [], 0
+        return taken
 
     def advance(self, person: str, entry: str) -> bool:
         """Moves the cursor; False when the client has had this entry."""
@@ -63,12 +79,51 @@ class Client:
         return "~".join(self.cursors[person] or "" for person in self.persons)
 
 
+class InboxReads:
+    """Reads of inboxes, many in one round trip: when all clients come back at once, each would else need a connection."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._waiting: list[tuple[str, str, asyncio.Future[Any]]] = []
+        self._running: asyncio.Task[None] | None = None
+
+    async def page(self, inbox: str, after: str | None) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        """The first PAGE entries behind `after`. Raises a store error."""
+        reply = asyncio.get_running_loop().create_future()
+        self._waiting.append((inbox, "-" if after is None else f"({after}", reply))
+        if self._running is None:
+            self._running = asyncio.create_task(self._run())
+        found: list[tuple[bytes, dict[bytes, bytes]]] = await reply
+        return found
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                some, self._waiting = self._waiting[:READS_AT_ONCE], self._waiting[READS_AT_ONCE:]
+                pipeline = self._client.pipeline(transaction=False)
+                for inbox, start, _ in some:
+                    pipeline.xrange(inbox, start, "+", count=PAGE)
+                try:
+                    found = await pipeline.execute(raise_on_error=False)
+                except Exception as error:
+                    found = [error] * len(some)
+                for (_, _, reply), entries in zip(some, found, strict=True):
+                    if reply.done():
+                        continue  # the client is gone
+                    if isinstance(entries, Exception):
+                        reply.set_exception(entries)
+                    else:
+                        reply.set_result(entries)
+        finally:
+            self._running = None
+
+
 class Hub:
     """Spreads the shards' live notices to the clients of this process."""
 
     def __init__(self, subscriber: Any, client: Any, projects: Iterable[str], shards: int) -> None:
         self._subscriber = subscriber
-        self._client = client
+        self._reads = InboxReads(client)
         self._shards = shards
         self._keys = {project: [ShardKeys(project, n) for n in range(shards)] for project in projects}
         self._channels = {k.live.encode(): (p, n) for p, all_keys in self._keys.items() for n, k in enumerate(all_keys)}
@@ -137,27 +192,31 @@ class Hub:
             return None
         if client.dirty:
             client.dirty = False
-            client.waiting.clear()  # they are in the inbox
+            client.take()  # they are in the inbox
             try:
-                found = await self._unread(client)
+                return await self._unread(client)
             except STORE_ERRORS:
                 client.dirty = True
                 raise
-        else:
-            found, client.waiting = client.waiting, []
-        return [(client.cursor, d) for person, entry, d in found if client.advance(person, entry)]
+        return [(client.cursor, d) for person, entry, d in client.take() if client.advance(person, entry)]
 
     def news(self, project: str, shard: int) -> asyncio.Event:
         """Set once the shard next commits decisions. Asked for before one reads: so nothing falls between."""
         return self._news[project, shard]
 
-    async def _unread(self, client: Client) -> list[tuple[str, str, bytes]]:
+    async def _unread(self, client: Client) -> list[tuple[str, bytes]]:
+        """A page of each inbox; where there is more, the client stays dirty."""
         now = now_ms()
         found = []
         for person in client.persons:
-            keys = self.keys(client.project, person)
-            for pending in await read_pending(self._client, keys, person, client.cursors[person], now):
-                found.append((person, pending.entry, bytes(pending.delivery)))
+            inbox = self.keys(client.project, person).inbox(person)
+            entries = await self._reads.page(inbox, client.cursors[person])
+            for pending in pending_from(entries, now):
+                if client.advance(person, pending.entry):
+                    found.append((client.cursor, bytes(pending.delivery)))
+            if len(entries) == PAGE:
+                client.dirty = True
+                client.advance(person, entries[-1][0].decode())  # those at the end may have expired
         return found
 
     def _all(self) -> set[Client]:
@@ -165,9 +224,13 @@ class Hub:
 
     async def _heartbeat(self) -> None:
         while True:
-            await asyncio.sleep(HEARTBEAT_SECONDS)
-            for client in self._all():
-                client.wake.set()
+            # Spread over the time between two of them: ten thousand at once would hold up everything else.
+            clients = list(self._all())
+            parts = len(clients) // HEARTBEATS_AT_ONCE + 1
+            for part in range(parts):
+                for client in clients[part::parts]:
+                    client.wake.set()
+                await asyncio.sleep(HEARTBEAT_SECONDS / parts)
 
     async def _listen(self) -> None:
         lost = False

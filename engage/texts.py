@@ -18,9 +18,8 @@ GROUPS: Final[dict[str, tuple[str, type]]] = {
     "article": ("articles", Article),
     "project": ("project", Project),
 }
-_NAME: Final = re.compile(
-    rf"({'|'.join(FOLDERS.values())})/({ID_PATTERN})\.json|{ARTICLES}/({ID_PATTERN})\.([^/\\.\x00-\x1f\x7f]{{1,64}})\.md"
-)
+NAME_PATTERN: Final = rf"({'|'.join(FOLDERS.values())})/({ID_PATTERN})\.json|{ARTICLES}/({ID_PATTERN})\.([^/\\.\x00-\x1f\x7f]{{1,64}})\.md"
+_NAME: Final = re.compile(NAME_PATTERN)
 _KINDS: Final = {folder: kind for kind, folder in FOLDERS.items()}
 
 
@@ -32,14 +31,14 @@ class Place(NamedTuple):
     locale: str = ""
 
 
-def place_of(name: str) -> Place:
+def place_of(name: str, field: str = "files") -> Place:
     """Raises InvalidRequest for a name that push and pull would not write: nothing else becomes a path on somebody's disk."""
     found = _NAME.fullmatch(name)
     if found is None:
         raise InvalidRequest(
             "`rules/<id>.json`, `messages/<id>.json`, `segments/<id>.json`, `project/<id>.json` or `articles/<id>.<locale>.md`",
             name[:200],
-            field="files",
+            field=field,
         )
     if found[1]:
         return Place(_KINDS[found[1]], found[2])

@@ -11,11 +11,13 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import psutil
+
 from engage import valkey
 from engage.settings import Settings, load_settings
 
 WRITE_KEY, SECRET_KEY = "wk_bench", "sk_bench"
-START_SECONDS = 30.0
+START_SECONDS = 120.0  # a machine may be busy with other things
 
 
 def free_port() -> int:
@@ -88,10 +90,10 @@ def environment(folder: Path, port: int) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def api(folder: Path) -> Iterator[tuple[int, int]]:
-    """One API process on the store in `folder`; yields its port and process id."""
+def api(folder: Path, **given: str) -> Iterator[tuple[int, int]]:
+    """One API process on the store in `folder`, with `given` settings; yields its port and process id."""
     port = free_port()
-    with process(sys.executable, "-m", "engage.serve", environment=environment(folder, port)) as child:
+    with process(sys.executable, "-m", "engage.serve", environment=environment(folder, port) | given) as child:
         wait_for(lambda: answers(f"http://127.0.0.1:{port}/readyz"), "the API is ready")
         yield port, child.pid
 
@@ -104,15 +106,53 @@ def yardstick() -> Iterator[int]:
         yield port
 
 
+# What tells the children of `engage up` apart in their command lines.
+CHILDREN = {
+    "serve": "engage.serve",
+    "decide": "worker decide",
+    "work": "worker work",
+    "backtest": "worker backtest",
+    "valkey-log": "-log",
+    "valkey-queue": "-queue",
+}
+
+
+class Product:
+    """A running `engage up`."""
+
+    def __init__(self, port: int, pid: int) -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.pid = pid
+
+    def children(self) -> dict[str, psutil.Process]:
+        found: dict[str, psutil.Process] = {}
+        for child in psutil.Process(self.pid).children():
+            with contextlib.suppress(psutil.Error):
+                line = " ".join(child.cmdline())
+                found |= {name: child for name, part in CHILDREN.items() if part in line}
+        return found
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """What each process has used so far."""
+        return {name: sum(child.cpu_times()[:2]) for name, child in self.children().items()}
+
+    def metrics(self) -> dict[str, float]:
+        """Values of `/metrics` by name, those with labels by the whole line before the value."""
+        with urlopen(f"{self.url}/metrics", timeout=30) as reply:
+            lines = reply.read().decode().splitlines()
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[:1] != "#")}
+
+
 @contextlib.contextmanager
-def product(folder: Path, rules: Path) -> Iterator[str]:
-    """The whole product by `engage up`; yields its address once a rulebook is in force."""
+def product(folder: Path, rules: Path, **given: str) -> Iterator[Product]:
+    """The whole product by `engage up`, with `given` settings; yields once a rulebook is in force."""
     port = free_port()
     command = (sys.executable, "-m", "engage", "up", "--port", str(port), "--rules", str(rules))
-    with process(*command, environment=environment(folder, port)):
-        url = f"http://127.0.0.1:{port}"
-        wait_for(lambda: answers(f"{url}/readyz"), "the product is ready", 90)
-        yield url
+    with process(*command, environment=environment(folder, port) | given) as child:
+        found = Product(port, child.pid)
+        wait_for(lambda: answers(f"{found.url}/readyz"), "the product is ready", 2 * START_SECONDS)
+        yield found
 
 
 def _listens(port: int) -> bool:

@@ -2,7 +2,10 @@
 
 import json
 import random
+from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from loadtests.processes import WRITE_KEY
 from rules import Definitions, Event, Message, Rule
@@ -13,14 +16,23 @@ NAMES = [f"Feature {number} Used" for number in range(100)]
 PLANS = ("free", "trial", "team", "company")
 
 
-def wire_event(user: int) -> dict[str, Any]:
+# In a prepared body, where the request's number goes: so each event that is sent has a messageId of its own.
+NUMBER = "@request-no@"
+
+
+def message_id(number: int | str, index: int) -> str:
+    """Of the event at `index` in the request with this number."""
+    return f"6c1f0f9e-{index:04d}-4e0b-8f39-{number:0>12}"
+
+
+def wire_event(user: int, index: int = 0) -> dict[str, Any]:
     """A track call with everything the snippet adds."""
     return {
         "type": "track",
         "event": "Export Failed",
         "userId": f"user-{user}",
         "anonymousId": f"0b2c9a54-7d1f-4a52-9a9e-{user:012d}",
-        "messageId": f"6c1f0f9e-2f64-4e0b-8f39-{user:012d}",
+        "messageId": message_id(NUMBER, index),
         "timestamp": "2026-11-23T12:00:00.000Z",
         "properties": {"format": "csv", "rows": 48210, "reason": "too large"},
         "context": {"page": {"path": "/dashboard", "title": "Dashboard"}, "locale": "ja-JP", "timezone": "Asia/Tokyo"},
@@ -32,9 +44,14 @@ def single_body(user: int) -> bytes:
 
 
 def batch_body(first: int, size: int) -> bytes:
-    events = [wire_event(first + number) for number in range(size)]
+    events = [wire_event(first + number, number) for number in range(size)]
     body = {"batch": events, "sentAt": "2026-11-23T12:00:00.500Z", "writeKey": WRITE_KEY}
     return json.dumps(body, separators=(",", ":")).encode()
+
+
+def bodies(size: int) -> list[bytes]:
+    """Fifty requests of `size` events, of as many people as there are events."""
+    return [single_body(n) if size == 1 else batch_body(n * size, size) for n in range(50)]
 
 
 def definitions(number: int) -> Definitions:
@@ -57,6 +74,21 @@ def definitions(number: int) -> Definitions:
         document = mix[index % len(mix)]
         found.rules.append(Rule(id=f"rule-{index}", message="m", priority=index % 100, **document))
     return found
+
+
+def with_probe(found: Definitions) -> Definitions:
+    """And one rule that the event `Probe` always wakes."""
+    found.messages.append(Message(id="probe", kind="banner", content={"en": {"text": "Hello {{ user.id }}"}}))
+    found.rules.append(Rule(id="probe", trigger="Probe", message="probe", frequency="always"))
+    return found
+
+
+def write(folder: Path, found: Definitions) -> None:
+    """As files, for `engage up --rules`."""
+    for kind, documents in (("rules", found.rules), ("messages", found.messages)):
+        (folder / kind).mkdir(parents=True)
+        for document in documents:
+            (folder / kind / f"{document.id}.json").write_bytes(msgspec.json.encode(document))
 
 
 def events(number: int, people: int = 500) -> list[Event]:

@@ -72,11 +72,13 @@ def test_an_event_in_a_batch_is_named_by_its_place():
     [
         (b'{"event": 1}', "$.event", "`str`", "`int`"),
         (b"[]", "$", "`object`", "`array`"),
+        (b"{}", "$.event", "a value", "nothing"),
+        (b'{"event": "", "more": 1}', "$.more", "a field that is known", "`more`"),
         (b'{"event": ', "$", "a JSON object in UTF-8", "Input data was truncated"),
     ],
 )
 def test_what_the_decoder_says_is_taken_over(body, field, expected, got):
-    class Call(msgspec.Struct):
+    class Call(msgspec.Struct, forbid_unknown_fields=True):
         event: str
 
     with pytest.raises(msgspec.MsgspecError) as raised:

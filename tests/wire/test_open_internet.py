@@ -119,7 +119,7 @@ def test_a_slow_second_request_ends_and_the_first_was_answered(guarded):
 def test_idle_connections_and_open_streams_are_not_slow(guarded):
     with guarded.client() as client, client.stream("GET", "/v1/stream", params={"userId": "patient"}) as stream:
         lines = stream.iter_lines()
-        assert next(lines) == "retry: 1000"
+        assert next(lines).startswith("retry: ")
         with connect(guarded) as connection:
             connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
             assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
