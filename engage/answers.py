@@ -130,14 +130,16 @@ class Event(msgspec.Struct):
 
 
 class DeliveryState(msgspec.Struct):
-    """What became of a delivery."""
+    """What became of a delivery. `message`: what was made for the person, while it is kept. Of one that the state has forgotten only the
+    store knows, and no times."""
 
     delivery_id: str
-    rule_id: str
-    decided_at: Time
+    rule_id: str | None
+    decided_at: Time | None
     expires_at: Time | None
     shown_at: Time | None
     state: str
+    message: dict[str, Any] | None
 
 
 class Export(msgspec.Struct):
@@ -146,8 +148,8 @@ class Export(msgspec.Struct):
     user: User
     events: list[Event]
     deliveries: list[DeliveryState]
-    decisions: list[Any]
-    put_aside: list[Any]
+    decisions: list[dict[str, Any]]
+    put_aside: list[dict[str, Any]]
 
 
 class Decision(msgspec.Struct):
