@@ -68,7 +68,7 @@ class _Failed(msgspec.Struct):
     decided_at: int | None = None
 
 
-ID: Final = r"[0-9]{1,15}-[0-9]{1,15}@(door|[0-9]{1,4})"  # of a letter: the entry, and the stream it is in
+ID_PATTERN: Final = r"^[0-9]{1,15}-[0-9]{1,15}@(door|[0-9]{1,4})$"  # of a letter: the entry, and the stream it is in
 _encode: Final = msgspec.json.Encoder().encode
 _decode_kept: Final = msgspec.json.Decoder(_Kept).decode
 _decode_failed: Final = msgspec.json.Decoder(_Failed).decode
@@ -149,7 +149,7 @@ async def read_letters(
 
 def is_letter(text: str) -> bool:
     """Whether it is the id of a letter."""
-    return re.fullmatch(ID, text) is not None
+    return re.fullmatch(ID_PATTERN, text) is not None
 
 
 def _order(name: str) -> tuple[int, int, str]:

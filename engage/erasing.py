@@ -121,14 +121,14 @@ async def _rewritten(client: Any) -> bool:
             else:
                 await _rewrite_file(client)
                 asked = True
-    except redis.exceptions.RedisError:
+    except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException):
         pass  # the server is not ours to ask
     return False
 
 
 async def _rewrite_file(client: Any) -> None:
     if isinstance(client, RedisCluster):
-        await client.execute_command("BGREWRITEAOF", target_nodes=RedisCluster.ALL_NODES)
+        await client.execute_command("BGREWRITEAOF", target_nodes=client.get_nodes())
     else:
         await client.bgrewriteaof()
 

@@ -10,7 +10,7 @@ import msgspec
 from engage import keys
 from engage.errors import InvalidRequest, NotFound
 from engage.keys import ShardKeys, shard_of, shard_of_delivery
-from engage.log import Logged, decode_entry, dedup_key, to_event
+from engage.log import Logged, decode_entry, dedup_key, raw_records, to_event
 from engage.times import now_ms
 from engage.wire import parse_time
 from rules import LANGUAGES, Definitions, Explanation, Language, Rule, State, decode_state, explain
@@ -26,7 +26,6 @@ class _Owner(msgspec.Struct):
     p: str
 
 
-_decode_raw = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_owners = msgspec.json.Decoder(list[_Owner]).decode
 
 
@@ -99,11 +98,9 @@ def _log_of(client: Any, log: str, names: set[str]) -> Iterator[tuple[tuple[int,
         for entry, fields in entries:
             ms, sequence = map(int, entry.split(b"-"))
             payload = fields[b"e"]
-            mine = [
-                raw
-                for raw, owner in zip(_decode_raw(payload), _decode_owners(payload), strict=True)
-                if owner.p in names
-            ]
+            records = raw_records(payload)
+            owners = _decode_owners(payload) if records else []
+            mine = [raw for raw, owner in zip(records, owners, strict=True) if owner.p in names]
             for record in decode_entry(b"[" + b",".join(map(bytes, mine)) + b"]"):
                 if isinstance(record, Logged) and (key := dedup_key(record)) not in seen:
                     seen.add(key)

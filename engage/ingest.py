@@ -241,11 +241,12 @@ class Ingest:
                 if own is not None and own.ip is not NOTHING and holds_ip(own) and not self._store_ip:
                     item = Raw(without_ip(raw))
                 if policy is not None:
-                    if not policy.consents(bytes(item), consents):
+                    if concerned := policy.concerns(raw):
+                        item = Raw(policy.event(bytes(item)))
+                    if not (policy.consents(raw, consents) if concerned else consents):
                         results[index] = _skipped(NO_CONSENT)
                         skipped += 1
                         continue
-                    item = Raw(policy.event(bytes(item)))
                 record = to_record(event, item, None, sent_at, received_at, context)
             except InvalidEvent as error:
                 results[index] = _failure(error, index)

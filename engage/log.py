@@ -75,6 +75,14 @@ class Unreadable(msgspec.Struct):
     reason: str
 
 
+def raw_records(payload: bytes) -> list[msgspec.Raw]:
+    """The records of one log entry as they are written; none where nobody can read it (a decider has put it aside)."""
+    try:
+        return _decode_raw(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return []
+
+
 def decode_entry(payload: bytes) -> list[Logged | Unreadable]:
     """The records of one log entry, in order."""
     try:

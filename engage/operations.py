@@ -14,8 +14,8 @@ from engage.audit_api import Page
 from engage.backtest_api import BacktestRequest
 from engage.backtest_runs import ENDED, Run
 from engage.calls import CALLS
-from engage.dead_letters import ID as LETTER_ID
-from engage.dead_letters import KINDS as LETTER_KINDS
+from engage.dead_letters import ID_PATTERN as LETTER_ID
+from engage.dead_letters import KINDS as LETTERS
 from engage.differing import LIVE
 from engage.erasing import Erased
 from engage.ingest import METRICS_PATH, ROUTES
@@ -223,7 +223,9 @@ _SERVER: Final = [
     Operation(
         method="POST", path="/api/rulebooks", name="publish", tag=_PUBLISHING, access="server",
         summary="Put files in place, take others away, and publish what follows, all or nothing",
-        body=Push, answers=[
+        body=Push,
+        examples={"article": {"base": 1, "author": "ci", "files": {"articles/guide.en.md": "# Guide\n\nRead this.\n"}}},
+        answers=[
             Answer(200, "Nothing changes.", a.Published),
             Answer(201, "There is a new rulebook.", a.Published),
         ],
@@ -239,6 +241,7 @@ _SERVER: Final = [
         method="POST", path="/api/rulebooks/{version}/rollback", name="rollBack", tag=_PUBLISHING, access="server",
         summary="Publish what an earlier rulebook held, as a new one",
         parameters=[_path("version", _RULEBOOK, "The version to go back to.", 1)], body=Rollback,
+        examples={"of the first": {"base": 1}, "of the second": {"base": 2}},
         answers=[
             Answer(200, "Nothing changes.", a.Published),
             Answer(201, "There is a new rulebook.", a.Published),
@@ -322,24 +325,24 @@ _SERVER: Final = [
     ),
     Operation(
         method="GET", path="/api/dead-letters", name="listDeadLetters", tag=_STATISTICS, access="server",
-        summary="Read what could not be taken, decided or delivered, the newest first",
+        summary="Read what could not be taken, decided or delivered, with the reason",
         parameters=[
-            Parameter("kind", {"type": "string", "enum": list(LETTER_KINDS)}, "Only these; all where nothing is said.", "malformed"),
-            Parameter("before", Annotated[str, Meta(pattern=f"^{LETTER_ID}$")], "The id of the last letter of the page before."),
+            Parameter("kind", {"type": "string", "enum": list(LETTERS)}, "Only what became of it so."),
+            Parameter("before", Annotated[str, Meta(pattern=LETTER_ID)], "Only those before this one: its id."),
             Parameter("limit", _number(1, MAX_RECORDS), f"How many at most; {USUAL_RECORDS} where nothing is said.", 5),
         ],
-        answers=[Answer(200, "The letters.", a.DeadLetters)],
+        answers=[Answer(200, "The letters, the newest first.", a.DeadLetters)],
     ),
     Operation(
-        method="GET", path="/api/audit", name="listAudit", tag=_OPERATING, access="server",
-        summary="Read who used a secret key for what, and who tried without one, the newest first",
+        method="GET", path="/api/audit", name="listAudit", tag=_STATISTICS, access="server",
+        summary="Read what was done with secret keys, and what was tried without",
         parameters=[
-            Parameter("before", _number(1, MOST), "The `next` of the page before."),
+            Parameter("before", _number(1, MOST), "Only those before this entry: its number."),
             Parameter("limit", _number(1, MAX_ENTRIES), f"How many at most; {USUAL_ENTRIES} where nothing is said.", 5),
-            Parameter("key", str, "Only uses of the key of this id."),
-            Parameter("user", str, "Only what was about this userId, anonymousId or groupId."),
+            Parameter("key", str, "Only those of the key with this id."),
+            Parameter("user", str, "Only those that were about this user."),
         ],
-        answers=[Answer(200, "A page of the trail.", Page)],
+        answers=[Answer(200, "The entries.", Page)],
     ),
 ]  # fmt: skip
 

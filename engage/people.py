@@ -8,7 +8,7 @@ import msgspec
 from engage import dead_letters, keys
 from engage.inbox import Held, holder
 from engage.keys import ShardKeys, shard_of
-from engage.log import Logged, decode_record, dedup_key
+from engage.log import Logged, decode_record, dedup_key, raw_records
 from engage.times import iso
 from rules import SERVICE, State, decode_state
 
@@ -33,7 +33,6 @@ class _Of(msgspec.Struct):
 
 
 _decode_of = msgspec.json.Decoder(_Of).decode
-_decode_entry = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_stored = msgspec.json.Decoder(_Stored).decode
 
 
@@ -87,7 +86,7 @@ async def events_of(client: Any, project: str, shards: int, state: State) -> lis
 async def _events_of(client: Any, log: str, names: set[str]) -> AsyncIterator[tuple[int, dict[str, Any]]]:
     seen: set[bytes] = set()
     async for _, fields in entries_of(client, log):
-        for raw in _decode_entry(fields[b"e"]):
+        for raw in raw_records(fields[b"e"]):
             stored = _decode_stored(raw)
             if stored.p in names and stored.k != SERVICE and not stored.w:
                 record = decode_record(raw)

@@ -60,15 +60,19 @@ class Policy:
                 for whole in (path, ["context", *path]) if path[0] == "traits" else (path,):
                     _plant(self._event, whole, action)
         self._context: Tree = self._event.get("context", {})
-        # The end of a key, or, in `{"address.street": …}`, of a part of one.
-        ends = [msgspec.json.encode(name)[1:-1] + end for name in names for end in (b'"', b".")]
-        self._needles = sorted(ends) if privacy.consent is None else [b'"consent"', *sorted(ends)]
+        # A name, and how it stands at the end of a key, or, in `{"address.street": …}`, of a part of one.
+        wanted = sorted(names) if privacy.consent is None else ["consent", *sorted(names)]
+        texts = [msgspec.json.encode(name)[1:-1] for name in wanted]
+        self._needles = [(text, text + b'"', text + b".") for text in texts]
         # An escape may hide a name: in most `\u0061` alone, in one that is itself written with an escape any.
         self._escape = b"\\u" if all(map(_PLAIN.fullmatch, names)) else b"\\"
 
     def concerns(self, body: bytes) -> bool:
         """Whether a text may hold what this is about."""
-        return any(needle in body for needle in self._needles) or self._escape in body
+        for name, whole, part in self._needles:
+            if name in body and (whole in body or part in body):
+                return True
+        return self._escape in body
 
     def event(self, raw: bytes) -> bytes:
         """An event as it may be kept."""

@@ -31,6 +31,7 @@ MAX_BODY: Final = 64 * 1024 * 1024
 MAX_LISTED: Final = 200
 USUAL_LISTED: Final = 20
 SETTLE_SECONDS: Final = 5.0
+FIRST_SECONDS: Final = 0.25  # until it has succeeded once: the door waits for that
 _KINDS: Final = {group: kind for kind, (group, _) in GROUPS.items()}
 log = get_logger("engage.publishing")
 
@@ -93,7 +94,7 @@ class RulebookApi:
                     settled = False
             if settled:
                 self.settled.set()
-            await asyncio.sleep(SETTLE_SECONDS)
+            await asyncio.sleep(SETTLE_SECONDS if self.settled.is_set() else FIRST_SECONDS)
 
     def close(self) -> None:
         self._engine.dispose()

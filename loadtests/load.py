@@ -43,8 +43,8 @@ SCENARIOS: Final = {
     "hostile": Scenario(
         60,
         {
-            "ENGAGE_RATE_PER_IP": "100/1000",
-            "ENGAGE_RATE_PER_USER": "20/200",
+            "ENGAGE_RATE_PER_IP": "50/300",
+            "ENGAGE_RATE_PER_USER": "10/100",
             "ENGAGE_HEAD_TIMEOUT": "2s",
             "ENGAGE_BODY_TIMEOUT": "4s",
         },
@@ -63,7 +63,17 @@ def main() -> None:
     scenario = SCENARIOS[arguments.scenario]
     with _target(scenario, arguments.anywhere) as (url, given):
         file = ROOT / "loadtests" / "scenarios" / f"{arguments.scenario}.py"
-        command = [sys.executable, "-m", "locust", "--locustfile", str(file), "--headless", "--only-summary", "--loglevel", "WARNING"]
+        command = [
+            sys.executable,
+            "-m",
+            "locust",
+            "--locustfile",
+            str(file),
+            "--headless",
+            "--only-summary",
+            "--loglevel",
+            "WARNING",
+        ]
         command += ["--host", url, "--users", str(arguments.users or scenario.users), "--stop-timeout", "10"]
         command += ["--run-time", f"{min(arguments.seconds, MOST_SECONDS)}s"]
         done = subprocess.run(command, env={**os.environ, **given}, check=False)

@@ -79,7 +79,9 @@ class Person(FastHttpUser):
         failures = 0
         while True:
             name = f"/v1/batch {kind} ({self.who})"
-            with self.client.post("/v1/batch", data=body, headers=self.headers, name=name, catch_response=True) as reply:
+            with self.client.post(
+                "/v1/batch", data=body, headers=self.headers, name=name, catch_response=True
+            ) as reply:
                 if reply.status_code == 200 and reply.json()["success"]:
                     return ACKNOWLEDGED
                 if reply.status_code not in (0, 429):

@@ -49,4 +49,8 @@ class Traffic:
             return event | {"type": "page"}
         if kind == "identify":
             return event | {"type": "identify", "traits": {"plan": dice.choice(realistic.PLANS), "seats": 4}}
-        return event | {"type": "track", "event": dice.choice(realistic.NAMES), "properties": {"format": "csv", "rows": 120}}
+        return event | {
+            "type": "track",
+            "event": dice.choice(realistic.NAMES),
+            "properties": {"format": "csv", "rows": 120},
+        }

@@ -15,6 +15,7 @@ from urllib.request import urlopen
 import msgspec
 import psutil
 
+from engage.keys import ShardKeys
 from engage.publishing import put_in_force
 from engage.store import connect
 from loadtests import processes
@@ -23,7 +24,6 @@ from loadtests.measures.row import Row
 from loadtests.outbox import fill
 from rules import Definitions, Message
 from worker.delivery import Drain
-from engage.keys import ShardKeys
 
 SHARDS: Final = 8
 DELIVERIES: Final = 40  # of 4 KB each: more than the system and the service keep for a connection
@@ -73,7 +73,9 @@ def slow(quick: bool) -> Iterator[Row]:
         folder = Path(name)
         url = stack.enter_context(processes.store(processes.settings_in(folder)))
         client: Any = connect(url)
-        put_in_force(client, "default", 1, Definitions(messages=[Message(id="m", kind="banner", content={"en": {"text": TEXT}})]))
+        put_in_force(
+            client, "default", 1, Definitions(messages=[Message(id="m", kind="banner", content={"en": {"text": TEXT}})])
+        )
         port, pid = stack.enter_context(processes.api(folder, ENGAGE_SEND_TIMEOUT=f"{SEND_TIMEOUT}s"))
         server = psutil.Process(pid)
         readers = [Slow(port, f"u{index}") for index in range(number)]
@@ -134,7 +136,9 @@ def _resume(port: int, behind: Sequence[tuple[str, list[tuple[str, str]]]]) -> s
                     if not key.data.read(65_536) or len(key.data.events()) >= wanted[key.data.user]:
                         selector.unregister(key.fileobj)
         for back, (user, events) in zip(clients, some, strict=True):
-            with urlopen(f"http://127.0.0.1:{port}/v1/inbox?writeKey={processes.WRITE_KEY}&userId={user}", timeout=30) as reply:
+            with urlopen(
+                f"http://127.0.0.1:{port}/v1/inbox?writeKey={processes.WRITE_KEY}&userId={user}", timeout=30
+            ) as reply:
                 inbox = [found["delivery_id"] for found in msgspec.json.decode(reply.read())["deliveries"]]
             if (have := [delivery for _, delivery in events + back.events()]) != inbox:
                 return f"{user} had {len(events)}, came back, and has {len(have)} of {len(inbox)}: a gap, or one twice"

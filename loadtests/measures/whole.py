@@ -94,7 +94,9 @@ class Trial:
         shares = {name: 100 * (after[name] - before.get(name, 0.0)) / passed for name in sorted(after)}
         shares["load"] = 100 * (_own_seconds() - own) / passed
         left = self._left(ZERO_SECONDS)
-        why = done.problem or (f"sent late: {done.rate * BATCH:,.0f} events/s were taken" if passed > seconds * 1.1 else left)
+        why = done.problem or (
+            f"sent late: {done.rate * BATCH:,.0f} events/s were taken" if passed > seconds * 1.1 else left
+        )
         if left and (still := self._left(DRAIN_SECONDS)):
             return Step(rate, False, f"after {DRAIN_SECONDS:g} s still {still}", shares)
         return Step(rate, not why, why, shares)

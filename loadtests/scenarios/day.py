@@ -1,7 +1,7 @@
 """A steady day: from a third of the people up to all of them at noon, and down again.
 
-    make load                                                                        50 people at noon, a minute
-    locust -f loadtests/scenarios/day.py --host https://engage.example.com --users 500 --run-time 1h
+make load                                                                        50 people at noon, a minute
+locust -f loadtests/scenarios/day.py --host https://engage.example.com --users 500 --run-time 1h
 """
 
 import math

@@ -125,7 +125,9 @@ def all_are_back_and_have_everything(service: ServiceUnderLoad) -> None:
         ledger.promise(f"all streams come back ({cut.how})", not cut.away, told)
     wrong = [f"{len(reader.got)} came of {len(wanted[id(reader)])}" for reader in behind()]
     total = sum(map(len, wanted.values()))
-    told = f"{total:,} of {len(readers):,} readers" if not wrong else f"{len(wrong):,} readers not: {'; '.join(wrong[:3])}"
+    told = (
+        f"{total:,} of {len(readers):,} readers" if not wrong else f"{len(wrong):,} readers not: {'; '.join(wrong[:3])}"
+    )
     ledger.promise("each delivery comes once, in order, without a gap", not wrong and total > 0, told)
     for reader in readers:
         reader.stream.close()

@@ -31,14 +31,20 @@ from loadtests.people import DemoCustomer, Person, ledger, reason
 from loadtests.scenarios.run import Bounded, judge
 from loadtests.service import WRITE_KEY, ServiceUnderLoad
 
-SLOW_SECONDS: Final = float(os.environ.get("ENGAGE_LOAD_SLOW_SECONDS", "45"))  # when a slow request must have been ended
+SLOW_SECONDS: Final = float(
+    os.environ.get("ENGAGE_LOAD_SLOW_SECONDS", "45")
+)  # when a slow request must have been ended
 LIMITED: Final = os.environ.get("ENGAGE_LOAD_LIMITED") == "yes"  # the limits are low enough for the floods to meet them
 
 
 # Made once: who spends half a second over a body is not serving anybody meanwhile.
 BOMB: Final = gzip.compress(b" " * 50_000_000)
-MANY: Final = json.dumps({"batch": [{"type": "track", "event": "A", "userId": "u"}] * 2_501, "writeKey": WRITE_KEY}).encode()
-HUGE: Final = json.dumps({"batch": [{"type": "track", "event": "A", "userId": "u", "properties": {"x": "x" * 600_000}}]}).encode()
+MANY: Final = json.dumps(
+    {"batch": [{"type": "track", "event": "A", "userId": "u"}] * 2_501, "writeKey": WRITE_KEY}
+).encode()
+HUGE: Final = json.dumps(
+    {"batch": [{"type": "track", "event": "A", "userId": "u", "properties": {"x": "x" * 600_000}}]}
+).encode()
 
 
 def address() -> str:
@@ -75,7 +81,9 @@ class Attacker(FastHttpUser):
         headers = {"content-type": "application/json", "x-forwarded-for": self.address, **given.pop("headers", {})}
         try:
             path = given.pop("path", "/v1/batch")
-            with self.client.post(path, data=body, headers=headers, name=f"hostile: {what}", catch_response=True, **given) as reply:
+            with self.client.post(
+                path, data=body, headers=headers, name=f"hostile: {what}", catch_response=True, **given
+            ) as reply:
                 how = ACKNOWLEDGED if reply.status_code == 200 and reply.json()["success"] else reason(reply)
                 answer = "200" if how == ACKNOWLEDGED else how or f"{reply.status_code} {reply.error}"
                 reply.success()  # refusing is right
@@ -117,21 +125,36 @@ class Bodies(Attacker):
     @task
     def huge(self) -> None:
         self.attack("600 KB", HUGE, ("413 payload_too_large",))
-        self.attack("an event of 40 KB", json.dumps(event(writeKey=WRITE_KEY, properties={"x": "x" * 40_000})).encode(), ("413 payload_too_large",), path="/v1/track")
+        self.attack(
+            "an event of 40 KB",
+            json.dumps(event(writeKey=WRITE_KEY, properties={"x": "x" * 40_000})).encode(),
+            ("413 payload_too_large",),
+            path="/v1/track",
+        )
         self.attack("2,501 events", MANY, ("413 payload_too_large",), 2_501)
         self.attack("a gzip bomb", BOMB, ("413 payload_too_large",), headers={"content-encoding": "gzip"})
 
     @task
     def deep(self) -> None:
         body = b'{"writeKey":"%s","type":"track","event":"A","userId":"u","properties":' % WRITE_KEY.encode()
-        self.attack("nested 5,000 deep", body + b'{"a":' * 5_000 + b"1" + b"}" * 5_000 + b"}", ("400 invalid_event",), path="/v1/track")
+        self.attack(
+            "nested 5,000 deep",
+            body + b'{"a":' * 5_000 + b"1" + b"}" * 5_000 + b"}",
+            ("400 invalid_event",),
+            path="/v1/track",
+        )
         self.attack("100,000 brackets", b"[" * 100_000, ("400 invalid_event",))
 
     @task
     def broken(self) -> None:
         for what, body in (("no JSON", b"{'a'"), ("nothing", b""), ("a list", b"[]"), ("null", b"null")):
             self.attack(what, body, ("400 invalid_event", "401 unauthorized"))
-        self.attack("half a gzip", gzip.compress(b"{}" * 1_000)[:20], ("400 invalid_event",), headers={"content-encoding": "gzip"})
+        self.attack(
+            "half a gzip",
+            gzip.compress(b"{}" * 1_000)[:20],
+            ("400 invalid_event",),
+            headers={"content-encoding": "gzip"},
+        )
         self.attack("an event that is a number", batch(1), ("400 invalid_event",))
 
 
@@ -143,7 +166,13 @@ class Keys(Attacker):
         body = json.dumps({"batch": [event()], "writeKey": uuid.uuid4().hex}).encode()
         self.attack("a wrong key", body, ("401 unauthorized",))
         self.attack("a wrong key", batch(event(), writeKey=""), ("401 unauthorized",), auth=(uuid.uuid4().hex, ""))
-        with self.client.get("/api/stats", auth=(uuid.uuid4().hex, ""), headers={"x-forwarded-for": self.address}, name="hostile: the API", catch_response=True) as reply:
+        with self.client.get(
+            "/api/stats",
+            auth=(uuid.uuid4().hex, ""),
+            headers={"x-forwarded-for": self.address},
+            name="hostile: the API",
+            catch_response=True,
+        ) as reply:
             if reply.status_code not in (401, 403, 429):
                 ledger.count("UNEXPECTED ANSWERS")
             ledger.count(f"hostile: the API with a guessed key → {reply.status_code}")
@@ -226,8 +255,12 @@ class HostileHour(Bounded):
 @judge
 def nobody_good_is_hurt(_: ServiceUnderLoad) -> None:
     unexpected = ledger.counts["UNEXPECTED ANSWERS"]
-    ledger.promise("every attack is answered as documented", not unexpected, f"{unexpected:,} were not" if unexpected else "")
-    limited = sum(number for name, number in ledger.counts.items() if "sent again after 429 rate_limited (customers)" in name)
+    ledger.promise(
+        "every attack is answered as documented", not unexpected, f"{unexpected:,} were not" if unexpected else ""
+    )
+    limited = sum(
+        number for name, number in ledger.counts.items() if "sent again after 429 rate_limited (customers)" in name
+    )
     ledger.promise("no customer is limited for what others do", not limited, f"{limited:,} were" if limited else "")
     if LIMITED:
         floods = ledger.counts["hostile: flood → 429 rate_limited"]

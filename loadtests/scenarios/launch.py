@@ -1,7 +1,7 @@
 """A product launch: ten times as many people within ten seconds, who stay for a while.
 
-    make load SCENARIO=launch                                                        20 people, then 200, then 20, a minute
-    locust -f loadtests/scenarios/launch.py --host https://engage.example.com --users 1000 --run-time 10m
+make load SCENARIO=launch                                                        20 people, then 200, then 20, a minute
+locust -f loadtests/scenarios/launch.py --host https://engage.example.com --users 1000 --run-time 10m
 """
 
 import math

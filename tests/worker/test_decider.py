@@ -8,10 +8,11 @@ import pytest
 import redis
 
 from engage.keys import ShardKeys, deciders
+from engage.people import events_of
 from engage.rulebooks import RulebookReader
 from engage.store import connect_async
 from engage.times import now_ms
-from rules import Definitions, Message, Rule, Rulebook, compile_rulebook, decide, decode_state
+from rules import Definitions, Message, Rule, Rulebook, State, compile_rulebook, decide, decode_state
 from rules.limits import SUSPENDED_AFTER
 from worker import decider as module
 from worker.decider import ShardDecider
@@ -56,6 +57,14 @@ async def _decide_until(url: str, events: int, rulebook: Rulebook | None = None)
     return shard
 
 
+async def _history(url: str, state: State) -> list[dict[str, Any]]:
+    client = connect_async(url)
+    try:
+        return await events_of(client, "default", 1, state)
+    finally:
+        await client.aclose()
+
+
 def test_an_event_that_breaks_the_engine_is_put_aside_and_its_person_is_as_before(
     empty_store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,6 +98,8 @@ def test_an_entry_of_which_nothing_can_be_read_is_put_aside_and_those_behind_it_
         assert store.get(KEYS.position) == sent
         assert [fields[b"d"] for _, fields in store.xrange(KEYS.failed)] == damaged
         assert store.hget(KEYS.stats, "events_failed") == b"%d" % len(damaged)
+        state = decode_state(store.get(KEYS.state("u:a")))
+        assert [bytes(event["event"]) for event in asyncio.run(_history(empty_store, state))] == [b'"One"']
 
 
 def test_a_decider_begins_also_when_the_stores_memory_is_full(empty_store: str) -> None:
