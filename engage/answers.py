@@ -31,10 +31,14 @@ class Said(msgspec.Struct, omit_defaults=True):
     ] = None
 
 
-class Error(msgspec.Struct):
+class Error(msgspec.Struct, omit_defaults=True):
     """Every error, on every route."""
 
     error: Said
+    code: Annotated[
+        str | None, Meta(description="As in `error`, where events are sent: some clients read it here.")
+    ] = None
+    message: Annotated[str | None, Meta(description="As in `error`, where events are sent.")] = None
 
 
 Skipped = Annotated[
