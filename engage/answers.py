@@ -32,11 +32,13 @@ class Said(msgspec.Struct, omit_defaults=True):
 
 
 class Error(msgspec.Struct, omit_defaults=True):
-    """Every error, on every route. The tracking API says `code` and `message` beside it too: Segment's clients look for them there."""
+    """Every error, on every route."""
 
     error: Said
-    code: str | None = None
-    message: str | None = None
+    code: Annotated[
+        str | None, Meta(description="As in `error`, where events are sent: some clients read it here.")
+    ] = None
+    message: Annotated[str | None, Meta(description="As in `error`, where events are sent.")] = None
 
 
 Skipped = Annotated[
@@ -131,16 +133,17 @@ class Event(msgspec.Struct):
     receivedAt: Time
 
 
-class DeliveryState(msgspec.Struct, omit_defaults=True):
-    """What became of a delivery: what the person's state remembers of it, and, while the store holds it, the `message` as it was rendered."""
+class DeliveryState(msgspec.Struct):
+    """What became of a delivery. `message`: what was made for the person, while it is kept. Of one that the state has forgotten only the
+    store knows, and no times."""
 
     delivery_id: str
+    rule_id: str | None
+    decided_at: Time | None
+    expires_at: Time | None
+    shown_at: Time | None
     state: str
-    rule_id: str | None = None
-    decided_at: Time | None = None
-    expires_at: Time | None = None
-    shown_at: Time | None = None
-    message: Delivery | None = None
+    message: dict[str, Any] | None
 
 
 class Export(msgspec.Struct):
@@ -149,8 +152,8 @@ class Export(msgspec.Struct):
     user: User
     events: list[Event]
     deliveries: list[DeliveryState]
-    decisions: list[Any]
-    put_aside: list[Any]
+    decisions: list[dict[str, Any]]
+    put_aside: list[dict[str, Any]]
 
 
 class Decision(msgspec.Struct):

@@ -83,13 +83,13 @@ def _tracking() -> list[Operation]:
 
 
 def _call(path: str) -> Operation:
-    kind, word = ROUTES[path], path.removeprefix("/v1/")
+    kind, word = ROUTES[path], path.removeprefix("/v1/").strip("/").replace("/v1/", "_")
     name = f"short_{word}" if len(word) == 1 else word
     if path == METRICS_PATH:
         return Operation(
             method="POST", path=path, name=name, tag=_TRACKING, access="none",
             summary="Take the browser library's own metrics, which are not kept",
-            answers=[Answer(200, "Taken.", a.Accepted)], body={}, needs_body=False,
+            answers=[Answer(200, "Taken.", a.Accepted)], body={}, needs_body=False, examples={"nothing": {}},
         )  # fmt: skip
     if kind is None:
         return Operation(

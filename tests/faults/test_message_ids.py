@@ -40,7 +40,7 @@ def tenants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("tenants")
     engine = open_database(load_settings({"ENGAGE_DATA_DIR": str(folder / "data0")}))
     with engine.begin() as connection:
-        made = {"id": OTHER, "name": "Other", "write_key": "wk_other", "secret_key": "sk_other", "allowed_origins": ""}
+        made = {"id": OTHER, "name": "Other", "write_key": "wk_other", "allowed_origins": ""}
         connection.execute(insert(projects).values(**made))
     engine.dispose()
     for start in running_services(lambda: folder):
@@ -52,19 +52,20 @@ def tenants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture(scope="module")
 def doors(tenants: Service) -> Iterator[list[str]]:
     """Three `serve` processes."""
-    addresses, processes = [tenants.url], []
-    for _ in range(2):
-        port = unused_port()
-        environment = tenants.environment | {"ENGAGE_PORT": str(port)}
-        processes.append(subprocess.Popen([sys.executable, "-m", "engage", "serve"], env=environment))
-        addresses.append(f"http://127.0.0.1:{port}")
-    for address in addresses:
-        until(lambda address=address: is_ready(address), what=f"{address} is ready")
-    yield addresses
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        process.wait(STOP_SECONDS)
+    ports = [unused_port() for _ in range(2)]
+    environments = [tenants.environment | {"ENGAGE_PORT": str(port)} for port in ports]
+    command = [sys.executable, "-m", "engage", "serve"]
+    processes = [subprocess.Popen(command, env=environment) for environment in environments]
+    addresses = [f"http://127.0.0.1:{port}" for port in ports]
+    try:
+        for address in addresses:
+            until(lambda address=address: is_ready(address), 120, f"{address} is ready")
+        yield [tenants.url, *addresses]
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(STOP_SECONDS)
 
 
 def is_ready(address: str) -> bool:
