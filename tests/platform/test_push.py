@@ -403,8 +403,8 @@ class TestApi:
         ("method", "path", "body", "status", "field"),
         [
             ("POST", "/api/rulebooks", b"{", 400, "$"),
-            ("POST", "/api/rulebooks", b'{"files": {}}', 400, "$"),
-            ("POST", "/api/rulebooks", b'{"base": 1, "filse": {}}', 400, "$"),
+            ("POST", "/api/rulebooks", b'{"files": {}}', 400, "$.base"),
+            ("POST", "/api/rulebooks", b'{"base": 1, "filse": {}}', 400, "$.filse"),
             ("POST", "/api/rulebooks", b'{"base": BASE, "files": {"../../etc/x.json": "{}"}}', 400, "files"),
             ("POST", "/api/rulebooks", b'{"base": BASE, "files": {"articles/x..md": "# x"}}', 400, "files"),
             ("POST", "/api/rulebooks", b'{"base": BASE, "remove": ["rules/none.json"]}', 404, "remove"),
