@@ -31,10 +31,14 @@ class Said(msgspec.Struct, omit_defaults=True):
     ] = None
 
 
-class Error(msgspec.Struct):
+class Error(msgspec.Struct, omit_defaults=True):
     """Every error, on every route."""
 
     error: Said
+    code: Annotated[
+        str | None, Meta(description="As in `error`, where events are sent: some clients read it here.")
+    ] = None
+    message: Annotated[str | None, Meta(description="As in `error`, where events are sent.")] = None
 
 
 Skipped = Annotated[
@@ -130,14 +134,16 @@ class Event(msgspec.Struct):
 
 
 class DeliveryState(msgspec.Struct):
-    """What became of a delivery."""
+    """What became of a delivery. `message`: what was made for the person, while it is kept. Of one that the state has forgotten only the
+    store knows, and no times."""
 
     delivery_id: str
-    rule_id: str
-    decided_at: Time
+    rule_id: str | None
+    decided_at: Time | None
     expires_at: Time | None
     shown_at: Time | None
     state: str
+    message: dict[str, Any] | None
 
 
 class Export(msgspec.Struct):
@@ -146,8 +152,8 @@ class Export(msgspec.Struct):
     user: User
     events: list[Event]
     deliveries: list[DeliveryState]
-    decisions: list[Any]
-    put_aside: list[Any]
+    decisions: list[dict[str, Any]]
+    put_aside: list[dict[str, Any]]
 
 
 class Decision(msgspec.Struct):

@@ -83,7 +83,7 @@ def _tracking() -> list[Operation]:
 
 
 def _call(path: str) -> Operation:
-    kind, word = ROUTES[path], path.removeprefix("/v1/")
+    kind, word = ROUTES[path], path.removeprefix("/v1/").strip("/").replace("/v1/", "_")
     name = f"short_{word}" if len(word) == 1 else word
     if path == METRICS_PATH:
         return Operation(

@@ -142,19 +142,25 @@ async def deliveries_of(client: Any, project: str, shards: int, state: State) ->
                 "expires_at": None if record.expires_at is None else iso(record.expires_at),
                 "shown_at": None if record.shown_at is None else iso(record.shown_at),
                 "state": "unknown",
+                "message": None,
             }
     held = {identifier: await holder(client, project, shards, identifier) for identifier in found}
     async for identifier, place in _held(client, project, shards, state):
         held.setdefault(identifier, place)
     for identifier, one in held.items():
-        delivery = found.setdefault(identifier, {"delivery_id": identifier})
         if one is not None:
-            delivery["state"] = one.state
             raw = await client.hget(one.keys.delivery(identifier), "d")
-            if raw:
-                delivery["message"] = msgspec.Raw(raw)
+            message = msgspec.json.decode(raw) if raw else None
+            delivery = found.setdefault(identifier, _forgotten(identifier, message))
+            delivery |= {"state": one.state, "message": message}
     # Of several decided in one millisecond the state knows the order.
-    return sorted(found.values(), key=lambda delivery: delivery.get("decided_at", ""))
+    return sorted(found.values(), key=lambda delivery: delivery["decided_at"] or "")
+
+
+def _forgotten(identifier: str, message: dict[str, Any] | None) -> dict[str, Any]:
+    """A delivery that only the store still holds: its times went with the state's record."""
+    times = dict.fromkeys(("decided_at", "expires_at", "shown_at"))
+    return {"delivery_id": identifier, "rule_id": (message or {}).get("rule_id"), **times}
 
 
 async def _held(client: Any, project: str, shards: int, state: State) -> AsyncIterator[tuple[str, Held]]:

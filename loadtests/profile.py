@@ -44,21 +44,22 @@ FILLED: Final = 20_000  # events/s that are put into the log for a decider
 STAGES: Final = (
     (
         "decode",
-        r"_decode_one|_decode_envelope|decode_entry|decode_state|too_deep|too_many_keys|repair|to_event|parse_time|event_time",
+        r"engage/body\.py|decode_entry|decode_state|too_deep|too_many_keys|repair|to_event|parse_time|event_time",
     ),
-    ("encode", r"encode_records|_payloads|encode_state|msgspec"),
+    ("encode", r"encode_records|_payloads|encode_state"),
     ("limits", r"engage/limits\.py"),
-    ("identity, route", r"engage/identity\.py|_sender|engage/access\.py|engage/proxies\.py|_headers "),
-    ("record, allocate", r"to_record|engage/ingest\.py|engage/wire\.py"),
+    ("privacy", r"engage/(privacy|policies|anonymize)\.py"),
+    ("identity, route", r"engage/(identity|verified|senders|access|proxies|query|keyring|audit|keys|shards)\.py"),
+    ("record, allocate", r"engage/(ingest|wire)\.py"),
     ("group commit, wake-up", r"engage/commit\.py"),
     ("metrics", r"engage/metrics\.py|prometheus_client"),
-    ("Redis client", r"redis/|hiredis|engage/store\.py|worker/transaction\.py|engage/inbox\.py"),
+    ("Redis client", r"redis/|hiredis|engage/(store|inbox)\.py|worker/transaction\.py"),
     ("engine", r"/rules/\w+\.py"),
     ("render", r"liquid|worker/render\.py|engage/templates\.py"),
     ("queue (RQ)", r"/rq/|worker/doorbell\.py"),
-    ("streams", r"engage/stream\.py|engage/public\.py"),
-    ("decider", r"worker/decider\.py|worker/"),
-    ("HTTP server", r"uvicorn|httptools|starlette|engage/protocol\.py|engage/app\.py"),
+    ("streams", r"engage/(stream|public)\.py"),
+    ("decider", r"/worker/\w+\.py"),
+    ("HTTP server", r"uvicorn/protocols|httptools|starlette|engage/(direct|protocol|app|guard|cors)\.py"),
 )
 LOOP: Final = "event loop, sockets"  # where nothing else is on the stack
 _FRAME: Final = re.compile(r"^(?P<function>.+) \((?P<file>.+):(?P<line>\d+)\)$")

@@ -223,10 +223,7 @@ class _Explainer:
             for outcome in self.replay.event(event, received):
                 if outcome.forward_to is None:
                     self.note(outcome, event, None if self.asked_by_timer else Cause(event, event.message_id))
-        while (
-            person is not None and (state := self.replay.states.get(person)) and state.merged_into in self.replay.states
-        ):
-            person = state.merged_into
+        person = None if person is None else self.whoever(person)
         if person is not None:
             self.fire(person, now)
         moments = [moment for moment in self.moments if at is None or moment.considered.at <= at]
@@ -238,6 +235,15 @@ class _Explainer:
                 triggers = f"`{shown(msgspec.to_builtins(self.rule.trigger))}`"
             return self.answer(self.say(name, events=self.events, triggers=triggers))
         return self.explained(moments, self.replay.states[person or ""], now)
+
+    def whoever(self, person: str) -> str:
+        """Whom they turned out to be. Ends in a circle too: a log that begins late may show one that was mended in life."""
+        followed: set[str] = set()
+        states = self.replay.states
+        while person not in followed and (state := states.get(person)) and (into := state.merged_into) in states:
+            followed.add(person)
+            person = into or person
+        return person
 
     def fire(self, person: str, until: int) -> None:
         while True:

@@ -61,6 +61,10 @@ class Slow:
         self.got += data
         return bool(data)
 
+    def has(self, number: int) -> bool:
+        """Whether so many events came whole."""
+        return self.got.count(b"event: message") >= number and len(self.events()) >= number
+
     def events(self) -> list[tuple[str, str]]:
         """(cursor, delivery id) of what came whole."""
         return [(a.decode(), b.decode()) for a, b in _EVENT.findall(_CHUNK.sub(b"", self.got))]
@@ -133,7 +137,7 @@ def _resume(port: int, behind: Sequence[tuple[str, list[tuple[str, str]]]]) -> s
             wanted = {back.user: DELIVERIES - len(events) for back, (_, events) in zip(clients, some, strict=True)}
             while selector.get_map() and time.monotonic() < deadline:
                 for key, _ in selector.select(1):
-                    if not key.data.read(65_536) or len(key.data.events()) >= wanted[key.data.user]:
+                    if not key.data.read(65_536) or key.data.has(wanted[key.data.user]):
                         selector.unregister(key.fileobj)
         for back, (user, events) in zip(clients, some, strict=True):
             with urlopen(

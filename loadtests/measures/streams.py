@@ -39,7 +39,7 @@ def streams(quick: bool) -> Iterator[Row]:
         message = Message(id="all", kind="banner", content={"en": {"text": "Hello {{ user.traits.first_name }}"}})
         put_in_force(client, "default", 1, Definitions(messages=[message]))
         port, pid = stack.enter_context(processes.api(folder))
-        alone, _ = stack.enter_context(processes.api(folder))
+        alone, other = stack.enter_context(processes.api(folder))
         bodies = realistic.bodies(1)
         for one in (port, alone):
             load(one, "/v1/track", bodies, 1.0)
@@ -50,7 +50,7 @@ def streams(quick: bool) -> Iterator[Row]:
         title = f"idle streams on one API process ({number:,})"
         note = "" if number == wanted else f"no more files may be open here than for {number:,}"
         yield Row(title, "KB each", each, None, each, 30, False, note, _lost(listeners))
-        yield _ingest_beside(quick, url, port, alone, listeners, number)
+        yield _ingest_beside(quick, url, (port, server), (alone, psutil.Process(other)), listeners, number)
         command = (sys.executable, "-m", "worker", "work")
         stack.enter_context(processes.process(*command, environment=processes.environment(folder, port)))
         yield _broadcast(client, queue_url, listeners, number)
@@ -61,20 +61,34 @@ def _lost(listeners: Listeners) -> str:
     return f"{lost:,} streams ended" if lost else ""
 
 
-def _ingest_beside(quick: bool, url: str, port: int, alone: int, listeners: Listeners, number: int) -> Row:
-    """The process with the streams and one without take turns, on the same store; what waits is a heartbeat every 15 s each."""
+def _ingest_beside(
+    quick: bool,
+    url: str,
+    beside: tuple[int, psutil.Process],
+    alone: tuple[int, psutil.Process],
+    listeners: Listeners,
+    number: int,
+) -> Row:
+    """The process with the streams and one without take turns, on the same store; a stream's heartbeat comes every 15 s."""
     seconds, rounds = (1.0, 1) if quick else ROUNDS
-    beside, without, bodies, problem = [], [], realistic.bodies(1), ""
+    bodies, problem = realistic.bodies(1), ""
+    rates: tuple[list[float], list[float]] = ([], [])
+    used: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
-        for one, found in ((port, beside), (alone, without)):
+        for (port, server), rate, cost in zip((beside, alone), rates, used, strict=True):
             for shard in range(SHARDS):
                 connect(url).delete(ShardKeys("default", shard).log)
-            done = load(one, "/v1/track", bodies, seconds)
-            found.append(done.rate)
+            before = sum(server.cpu_times()[:2])
+            done = load(port, "/v1/track", bodies, seconds)
+            rate.append(done.rate)
+            cost.append(1e6 * (sum(server.cpu_times()[:2]) - before) / max(1, len(done.acknowledged)))
             problem = problem or done.problem
     name = f"ingest beside {number:,} idle streams / without"
-    share = ratio(beside, without)
-    return Row(name, "requests/s", median(beside), median(without), share, 0.8, True, "", problem or _lost(listeners))
+    with_them, without = rates
+    note = f"µs of the process's CPU a request: {median(used[0]):.0f} beside, {median(used[1]):.0f} without"
+    share = ratio(with_them, without)
+    failed = problem or _lost(listeners)
+    return Row(name, "requests/s", median(with_them), median(without), share, 0.8, True, note, failed)
 
 
 def _broadcast(client: Any, queue_url: str, listeners: Listeners, number: int) -> Row:

@@ -72,9 +72,10 @@ class Reader(Person):
 
     def stream_changed(self, state: str) -> None:
         super().stream_changed(state)
-        if state == "open" and cuts and id(self) in cuts[-1].away:
-            cuts[-1].away.discard(id(self))
-            cuts[-1].back.append(time.monotonic() - cuts[-1].at)
+        for cut in cuts if state == "open" else ():
+            if id(self) in cut.away:
+                cut.away.discard(id(self))
+                cut.back.append(time.monotonic() - cut.at)
 
 
 class Herd(Bounded):
@@ -117,7 +118,7 @@ def all_are_back_and_have_everything(service: ServiceUnderLoad) -> None:
     def behind() -> list[Reader]:
         return [reader for reader in readers if reader.got != wanted[id(reader)]]
 
-    while (behind() or (cuts and cuts[-1].away)) and time.monotonic() < deadline:
+    while (behind() or any(cut.away for cut in cuts)) and time.monotonic() < deadline:
         gevent.sleep(0.2)
     ledger.promise("the streams were cut", len(cuts) == len(CUTS) and all(cut.number for cut in cuts))
     for cut in cuts:

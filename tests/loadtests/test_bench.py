@@ -113,7 +113,11 @@ def test_what_was_acknowledged_is_looked_up_in_the_log(tmp_path):
 
 
 def test_a_profile_divides_the_time_among_stages():
-    ours = ("run (/x/asyncio/runners.py:1)", "run_asgi (/x/uvicorn/h.py:1)", "_decode_one (/e/engage/ingest.py:2)")
+    ours = (
+        "run (/x/asyncio/runners.py:1)",
+        "data_received (/e/engage/direct.py:1)",
+        "read_event (/e/engage/body.py:2)",
+    )
     redis = ("f (/e/engage/commit.py:3)", "send (/x/redis/asyncio/connection.py:9)", "write (/x/asyncio/streams.py:1)")
     assert [stage(stack) for stack in (ours, redis, ours[:1])] == ["decode", "Redis client", LOOP]
     said = "\n".join(report(Profile("serve", Counter({ours: 3, redis: 1}), user=0.8, kernel=0.2), 1_000, 5))

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from engine_helpers import D, H, M, S, event, message, page, rule
 
-from rules import Definitions, Event, Explanation, Rule, Segment, explain
-from rules.explain import _WORDS
+from rules import Definitions, Event, Explanation, Rule, Segment, compile_rulebook, explain, new_state
+from rules.explain import _WORDS, _Explainer
+from rules.replay import Replay
 
 T = 1_700_006_400_000  # 2023-11-15T00:00:00Z
 PRICING = {"==": [{"var": "page.path"}, "/pricing"]}
@@ -173,3 +174,14 @@ def test_both_languages_say_the_same_things() -> None:
     """Of the same facts, each in its words."""
     english, japanese = ({name: set(re.findall(r"{(\w+)}", text)) for name, text in _WORDS[lang].items()} for lang in ("en", "ja"))  # fmt: skip
     assert english == japanese
+
+
+def test_people_who_are_each_the_other_are_explained_all_the_same() -> None:
+    """Ends: two states whose mending lies outside the log that is replayed."""
+    replay = Replay(compile_rulebook(Definitions([rule()], [message()])), lambda _: True)
+    for one, other in (("u:a", "u:b"), ("u:b", "u:a")):
+        replay.states[one] = new_state(one)
+        replay.states[one].merged_into = other
+    assert _Explainer(rule(), "a", "en", replay).whoever("u:a") in replay.states
+    replay.states["u:b"].merged_into = None
+    assert _Explainer(rule(), "a", "en", replay).whoever("u:a") == "u:b"

@@ -7,6 +7,7 @@ import httpx
 import msgspec
 import pytest
 
+from engage.erasing import _of_task
 from engage.log import Call, Logged, to_event
 from engage.rulebooks import live_definitions
 from engage.settings import load_settings
@@ -17,6 +18,7 @@ from rules import compile_rulebook
 from rules.replay import Replay
 from tests.conftest import until
 from tests.wire.conftest import Wire
+from worker.transaction import MOVE, SPREAD, TELL
 
 
 @pytest.fixture
@@ -208,3 +210,17 @@ def test_two_removals_at_once_go_one_after_the_other(wire: Wire, store) -> None:
     finally:
         store.delete("{default}:erasing")
     assert _erase(wire, user).status_code == 200
+
+
+@pytest.mark.parametrize("kind", [TELL, SPREAD])
+@pytest.mark.parametrize(("names", "is_theirs"), [({"u:ann"}, True), ({"u:bob"}, False)])
+def test_a_record_that_waits_to_be_handed_on_is_of_the_person_it_names(
+    kind: str, names: set[str], is_theirs: bool
+) -> None:
+    record = b'{"p":"u:ann","r":1,"k":"group","e":{"groupId":"acme"}}'
+    assert _of_task({b"k": kind.encode(), b"d": record}, names) is is_theirs
+
+
+@pytest.mark.parametrize("kind", ["withdraw", MOVE])
+def test_a_pair_that_waits_is_of_the_people_it_names(kind: str) -> None:
+    assert _of_task({b"k": kind.encode(), b"d": b'["u:ann","u:bob"]'}, {"u:bob"})
