@@ -89,7 +89,7 @@ def _call(path: str) -> Operation:
         return Operation(
             method="POST", path=path, name=name, tag=_TRACKING, access="none",
             summary="Take the browser library's own metrics, which are not kept",
-            answers=[Answer(200, "Taken.", a.Accepted)], body={}, needs_body=False,
+            answers=[Answer(200, "Taken.", a.Accepted)], body={}, needs_body=False, examples={"nothing": {}},
         )  # fmt: skip
     if kind is None:
         return Operation(
