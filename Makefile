@@ -2,7 +2,7 @@
 PYTHON ?= python3
 SETUP := $(PYTHON) -I engage/bootstrap.py
 BIN := .venv/bin
-PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev demo test test-quick lint bench load chaos lock clean

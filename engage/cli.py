@@ -11,7 +11,7 @@ import typer
 
 from engage import __version__, backtesting, differing, doctor, explaining, up
 from engage.checking import check_against, check_paths, observe
-from engage.console import check_format, print_json
+from engage.console import check_format, print_json, warn_of_unknown_settings
 from engage.errors import ConfigurationError, EngageError
 from engage.evaluating import evaluate_arguments, evaluate_stream
 from engage.identity_cli import identity
@@ -21,7 +21,7 @@ from engage.privacy_cli import hash_
 from engage.projects import FIRST
 from engage.publishing_cli import add_commands
 from engage.rulebooks import live_definitions
-from engage.settings import Settings, environment_of, load_settings, unknown_variables
+from engage.settings import Settings, environment_of, load_settings
 from engage.store import STORE_ERRORS, connect
 from engage.testing import report, run_tests
 from rules import KINDS, DurationError, document_schema, parse_duration
@@ -309,8 +309,7 @@ def _settings(**given: Any) -> Settings:
     texts = {name: None if value is None else str(value) for name, value in given.items()}
     settings = load_settings(**texts)
     configure_logging(settings)
-    for warning in unknown_variables():
-        typer.echo(f"engage: warning: {warning}", err=True)
+    warn_of_unknown_settings()
     return settings
 
 

@@ -1,9 +1,11 @@
-"""What the commands have in common on standard output."""
+"""What the commands have in common when they speak to a person."""
 
 from typing import Any
 
 import msgspec
 import typer
+
+from engage.settings import unknown_variables
 
 
 def check_format(format: str) -> None:
@@ -14,3 +16,8 @@ def check_format(format: str) -> None:
 
 def print_json(value: Any) -> None:
     typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def warn_of_unknown_settings() -> None:
+    for warning in unknown_variables():
+        typer.echo(f"engage: warning: {warning}", err=True)

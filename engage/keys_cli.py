@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from engage.audit import Entry, Use, record
 from engage.audit_api import Page
-from engage.console import check_format, print_json
+from engage.console import check_format, print_json, warn_of_unknown_settings
 from engage.database import open_database
 from engage.projects import FIRST, Project, load_projects
 from engage.remote import find_service
@@ -194,4 +194,5 @@ def _in_database(settings: Settings, work: Callable[..., T], *given: object) -> 
 
 def _settings(data: Path | None) -> Settings:
     os.umask(0o077)
+    warn_of_unknown_settings()
     return load_settings(data_dir=None if data is None else str(data))

@@ -10,12 +10,12 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 
 from engage import pushing, standing
-from engage.console import check_format, print_json
+from engage.console import check_format, print_json, warn_of_unknown_settings
 from engage.differing import as_markdown
 from engage.errors import ConfigurationError, NotFound
 from engage.pushing import Plan
 from engage.remote import Refused, Remote, find_service
-from engage.settings import load_settings, unknown_variables
+from engage.settings import load_settings
 from rules.problems import nearest
 
 REFUSED: Final = 2
@@ -157,8 +157,7 @@ def _service(data: Path | None) -> Iterator[Remote]:
         remote = find_service(settings)
     finally:
         os.umask(umask)
-    for warning in unknown_variables():
-        typer.echo(f"engage: warning: {warning}", err=True)
+    warn_of_unknown_settings()
     with closing(remote):
         yield remote
 

@@ -55,6 +55,12 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files with what takes long come first: begun last, one of them would run alone at the end."""
+    long = {item.path for item in items if any(item.get_closest_marker(name) for name in ("faults", "slow"))}
+    items.sort(key=lambda item: item.path not in long)
+
+
 def until(ask: Callable[[], T], seconds: float = 45.0, what: str = "") -> T:
     """Asks again and again until the answer is true; fails with `what` after `seconds`."""
     deadline = time.monotonic() + seconds

@@ -3,11 +3,13 @@
 Two drains of one shard may run at once: whoever removes the outbox entry delivers, in the same script.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, Final
 
 import msgspec
 
+from engage.commit import ENTRY_BYTES
 from engage.inbox import DELIVER, PASS, PUT, TAKE, WITHDRAW, holder_sync
 from engage.keys import ShardKeys, shard_of, shard_of_delivery
 from engage.log import failure
@@ -97,24 +99,34 @@ class Drain:
         self._messages = _messages(store, project)
 
     def run(self) -> int:
+        """What comes in meanwhile is rung for again: a busy shard does not keep the others waiting."""
         put = 0
         while entries := self._store.xrange(self._keys.outbox, count=AT_ONCE):
-            group: list[tuple[bytes, Delivery, bytes]] = []
-            for entry, fields in entries:
-                if fields[b"k"] == b"deliver":
-                    self._render(entry, fields[b"d"], group)
-                    continue
+            put += self._take(entries)
+            if len(entries) < AT_ONCE:
+                break
+        return put
+
+    def _take(self, entries: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> int:
+        put = 0
+        group: list[tuple[bytes, Delivery, bytes]] = []
+        told: list[tuple[bytes, bytes]] = []
+        for entry, fields in entries:
+            if fields[b"k"] == b"deliver":
+                self._render(entry, fields[b"d"], group)
+            elif fields[b"k"] == TELL.encode():
+                told.append((entry, fields[b"d"]))  # for another log: in its own order, whatever stands between
+            else:
                 put += self._deliver(group)
                 group = []
                 if fields[b"k"] == b"withdraw":
                     self._withdraw(entry, fields[b"d"])
-                elif fields[b"k"] == TELL.encode():
-                    self._tell(entry, fields[b"d"])
                 elif fields[b"k"] == SPREAD.encode():
                     self._spread(entry, fields[b"d"])
                 else:
                     self._move(entry, fields[b"d"])
-            put += self._deliver(group)
+        put += self._deliver(group)
+        self._tell(told)
         return put
 
     def _render(self, entry: bytes, payload: bytes, group: list[tuple[bytes, Delivery, bytes]]) -> None:
@@ -154,12 +166,17 @@ class Drain:
         if not here:
             self._store.xdel(self._keys.outbox, entry)
 
-    def _tell(self, entry: bytes, payload: bytes) -> None:
-        """A record for another log; there its messageId makes it count once, however often it is told."""
-        person = _decode_owner(payload).p
-        log = ShardKeys(self._project, shard_of(person, self._shards)).log
-        APPEND.run_sync(self._store, [log], [b"[" + payload + b"]"])
-        self._store.xdel(self._keys.outbox, entry)
+    def _tell(self, told: Sequence[tuple[bytes, bytes]]) -> None:
+        """Records for other logs; there their messageIds make them count once, however often they are told."""
+        logs: dict[str, list[bytes]] = {}
+        for _, payload in told:
+            person = _decode_owner(payload).p
+            logs.setdefault(ShardKeys(self._project, shard_of(person, self._shards)).log, []).append(payload)
+        for log, payloads in logs.items():
+            for some in _entries(payloads):
+                APPEND.run_sync(self._store, [log], [b"[" + b",".join(some) + b"]"])
+        if told:
+            self._store.xdel(self._keys.outbox, *(entry for entry, _ in told))
 
     def _spread(self, entry: bytes, payload: bytes) -> None:
         """A record for all logs; told again, it says nothing new."""
@@ -207,6 +224,17 @@ class Drain:
             pass  # nobody knows whose it was
         keys = self._keys
         FAIL.run_sync(self._store, [keys.log, keys.failed, keys.outbox, keys.stats], [told, payload, reason, entry])
+
+
+def _entries(payloads: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Records in groups of ENTRY_BYTES, as ingest makes log entries; one that is larger is alone."""
+    some: list[bytes] = []
+    for payload in payloads:
+        if some and sum(map(len, some)) + len(payload) > ENTRY_BYTES:
+            yield some
+            some = []
+        some.append(payload)
+    yield some
 
 
 _rulebooks: dict[str, tuple[int, dict[str, Any]]] = {}
