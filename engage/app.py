@@ -96,7 +96,7 @@ class Service:
         self._metrics.streams.set_function(lambda: self.hub.count)
         self.hub.bound(settings.max_streams, settings.streams_per_user)
         limits = Limits(settings.rate_per_key, settings.rate_per_ip, settings.rate_per_user, [p.id for p in projects])
-        put_aside = partial(dead_letters.put_aside, self._client)
+        put_aside = partial(dead_letters.put_aside, self._client, settings.store_ip)
         self._rulebooks = RulebookApi(access, settings)
         self._policies = Policies(self._client, projects, self._rulebooks.settled)
         self.proxies = Proxies(settings.trusted_proxies)

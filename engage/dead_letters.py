@@ -73,57 +73,84 @@ _encode: Final = msgspec.json.Encoder().encode
 _decode_kept: Final = msgspec.json.Decoder(_Kept).decode
 _decode_failed: Final = msgspec.json.Decoder(_Failed).decode
 _decode_ids: Final = msgspec.json.Decoder(_Ids).decode
-_PROOF: Final = re.compile(r"(user(?:Hash|Token)\W{1,9})[\w.=+/-]+")  # in what is no JSON
+_decode_object: Final = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_array: Final = msgspec.json.Decoder(list[Raw]).decode
+# In what is no JSON: proofs and addresses.
+_SECRET: Final = re.compile(r"((?:user(?:Hash|Token)|\bip)\W{1,200})[\w.=+/:-]+")
 _BROKEN: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-async def put_aside(client: Any, project: str, letters: Sequence[Letter]) -> None:
-    """Keeps as many of them as the list may hold. Raises the store's errors."""
+async def put_aside(client: Any, store_ip: bool, project: str, letters: Sequence[Letter]) -> None:
+    """Keeps as many of them as the list may hold; the addresses in them only where `store_ip` says so. Raises the store's errors."""
     pipeline = client.pipeline(transaction=False)
     for letter in letters[-KEPT:]:
-        pipeline.xadd(dead_letters(project), {"d": _encode(_kept(letter))}, maxlen=KEPT, approximate=False)
+        pipeline.xadd(dead_letters(project), {"d": _encode(_kept(letter, store_ip))}, maxlen=KEPT, approximate=False)
     await pipeline.execute()
 
 
-def _kept(letter: Letter) -> _Kept:
+def _kept(letter: Letter, store_ip: bool) -> _Kept:
     kept = _Kept(letter.kind, letter.received_at, Raw(_encode(error_fields(letter.error))), people=letter.people)
     raw = letter.raw
     if not raw or len(raw) > MAX_EVENT_BYTES:
         kept.people = kept.people or []  # nothing of it is kept
-    elif (sent := _json(raw)) is not None:
+    elif (sent := _json(raw, PROOFS if store_ip else (*PROOFS, "ip"))) is not None:
         kept.e = Raw(sent)
-        kept.people = kept.people or _people(sent)
+        kept.people = sorted({*(kept.people or ()), *_people(sent)}) or None
+    elif b"\\u" in raw:
+        kept.people = kept.people or []  # an escape may hide what must not be kept
     else:
-        kept.e = Raw(_encode(_PROOF.sub(r"\1…", raw.decode("utf-8", "replace"))))
+        kept.e = Raw(_encode(_SECRET.sub(r"\1…", raw.decode("utf-8", "replace"))))
     return kept
 
 
-def _json(raw: bytes) -> bytes | None:
-    """JSON that everybody can read, without the proofs that it carries; None for what is none."""
+def _json(raw: bytes, of_context: Collection[str]) -> bytes | None:
+    """JSON that everybody can read, without the proofs, and what else a context must not say; None for what is none."""
     if too_deep(raw):
         return None
     try:
         msgspec.json.decode(raw)
-        return without(raw, PROOFS, PROOFS) if raw.lstrip().startswith(b"{") else raw
+        return _cleaned(raw, of_context)
     except _BROKEN:
         return None
 
 
-def _people(sent: bytes) -> list[str] | None:
+def _cleaned(raw: bytes, of_context: Collection[str]) -> bytes:
+    start = raw.lstrip()[:1]
+    if start == b"[":
+        return b"[" + b",".join(_cleaned(bytes(one), of_context) for one in _decode_array(raw)) + b"]"
+    if start != b"{":
+        return raw
+    fields = _decode_object(without(raw, PROOFS, of_context))
+    if "batch" in fields:
+        fields["batch"] = Raw(_cleaned(bytes(fields["batch"]), of_context))
+    return _encode(fields)
+
+
+def _people(sent: bytes) -> list[str]:
+    """Whom an event names, as `engage.wire.identifier` writes ids; nobody where that cannot be read."""
     try:
         found = _decode_ids(sent)
     except _BROKEN:
-        return None
+        return []
     users, visitors = (found.userId, found.previousId), (found.anonymousId, found.previousId)
     ids = [("u:", user) for user in users] + [("a:", visitor) for visitor in visitors]
-    return [f"{prefix}{value}" for prefix, value in ids if isinstance(value, str | int) and value != ""]
+    return [prefix + text for prefix, value in ids if (text := _text(value))]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value) if isinstance(value, str | int | float) else ""
 
 
 def is_of(raw: bytes, names: Collection[str]) -> bool:
     """Whether an entry of the door's stream is of a person with one of these names; by its letters, where nobody can read whom it names."""
     kept = _decode_kept(raw)
     if kept.people is None:
-        return any(name[2:].encode() in bytes(kept.e) for name in names)
+        said = bytes(kept.e)
+        if said.startswith(b'"'):  # what was no JSON, as a text
+            said = msgspec.json.decode(said, type=str).encode()
+        return any(form in said for name in names for form in (name[2:].encode(), _encode(name[2:])[1:-1]))
     return not set(names).isdisjoint(kept.people)
 
 
@@ -187,7 +214,7 @@ def from_shard(entry: bytes, fields: dict[bytes, bytes]) -> dict[str, Any]:
 
 
 def _readable(payload: bytes) -> Any:
-    return Raw(payload) if _json(payload) is not None else payload.decode("utf-8", "replace")
+    return Raw(payload) if _json(payload, ()) is not None else payload.decode("utf-8", "replace")
 
 
 def _time(entry: bytes) -> str:

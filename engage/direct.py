@@ -76,7 +76,7 @@ class DirectHttp(GuardedHttp):
             or self.parser.get_method() != b"POST"
             or not (before is None or before.response_complete)
             or self.flow.write_paused  # a client that does not read is told to wait, and a direct call cannot
-            or self.parser.should_upgrade()
+            or self.parser.should_upgrade()  # read once more, see there
         ):
             super().on_headers_complete()
             return
@@ -93,7 +93,9 @@ class DirectHttp(GuardedHttp):
         call = self.cycle
         if type(call) is not _DirectCall:
             super().on_body(body)
-        elif not call.response_complete:
+            return
+        self._moved = True
+        if not call.response_complete:
             if not call.received:
                 call.received = body
                 return
@@ -105,10 +107,10 @@ class DirectHttp(GuardedHttp):
 
     def on_message_complete(self) -> None:
         call = self.cycle
-        if type(call) is not _DirectCall:
+        if type(call) is not _DirectCall or self.parser.should_upgrade():
             super().on_message_complete()
             return
-        self._ended = True
+        self._ended = self._moved = True
         call.more_body = False
         if not call.response_complete:
             self.ingest.take(call, bytes(call.received))

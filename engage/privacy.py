@@ -6,7 +6,7 @@ Nothing is looked for in an event whose text does not hold the last name of such
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -109,27 +109,26 @@ class Policy:
             return raw
         # Written anew even where nothing is taken out: of a name that stands twice only what counts is left.
         fields = _decode_object(raw)
-        for name, below in tree.items():
-            if name in fields:
-                if below is _REMOVE:
-                    del fields[name]
-                elif below is _HASH:
-                    fields[name] = Raw(self._hash(bytes(fields[name])))
-                else:
-                    fields[name] = Raw(self._kept(bytes(fields[name]), below))
-            self._flat(fields, name + ".", below)
+        for name in [name for name in fields if name in tree]:
+            self._apply(fields, name, tree[name])
+        # Some clients write `{"address.street": …}`.
+        for flat in [name for name in fields if "." in name]:
+            below: Any = tree
+            for part in flat.split("."):
+                below = below.get(part)
+                if not isinstance(below, dict):
+                    break  # nothing, or what becomes of it and of all below
+            if below is not None:
+                self._apply(fields, flat, below)
         return msgspec.json.encode(fields)
 
-    def _flat(self, fields: dict[str, Raw], start: str, below: Any) -> None:
-        """Some clients write `{"address.street": …}`."""
-        for flat in [field for field in fields if field.startswith(start)]:
-            for path, action in _leaves(below):
-                if f"{flat}.".startswith(start + path):
-                    if action is _REMOVE:
-                        del fields[flat]
-                    else:
-                        fields[flat] = Raw(self._hash(bytes(fields[flat])))
-                    break
+    def _apply(self, fields: dict[str, Raw], name: str, below: Any) -> None:
+        if below is _REMOVE:
+            del fields[name]
+        elif below is _HASH:
+            fields[name] = Raw(self._hash(bytes(fields[name])))
+        else:
+            fields[name] = Raw(self._kept(bytes(fields[name]), below))
 
     def _hash(self, raw: bytes) -> bytes:
         if raw.strip() == b"null":
@@ -150,13 +149,3 @@ def _plant(tree: Tree, path: Sequence[str], action: str) -> None:
         if not isinstance(place, dict):
             return
     place[last] = action
-
-
-def _leaves(below: Any) -> Iterator[tuple[str, str]]:
-    """What becomes of everything below: the path of each, with a dot behind it."""
-    if not isinstance(below, dict):
-        yield "", below
-        return
-    for name, inner in below.items():
-        for path, action in _leaves(inner):
-            yield f"{name}.{path}", action

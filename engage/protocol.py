@@ -6,10 +6,12 @@ Nothing here is paid by a request that comes as it should: whoever is slow is fo
 
 import asyncio
 import contextlib
+import sys
 from collections import Counter
 from http import HTTPStatus
 from typing import ClassVar, Final
 
+import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -113,7 +115,9 @@ class GuardedHttp(HttpToolsProtocol):
     guard: ClassVar[Connections]
 
     _head = 0  # bytes of a head that is not whole yet
-    _ended = False  # whether the data that came last held the end of a message
+    _data = b""  # what came last …
+    _moved = False  # … whether it held a part of a body or the end of a message …
+    _ended = False  # … and whether such an end
     _refusal: EngageError | None = None
     _address: str | None = None
     _awaited: object = None  # whose part is waited for: the request, or this connection for its first one …
@@ -135,10 +139,14 @@ class GuardedHttp(HttpToolsProtocol):
         if self._refusal is not None:
             self._end(self._refusal)
             return
-        self._ended = False
+        self._ended = self._moved = False
+        self._data = data
         super().data_received(data)
-        # `scope` is made when a message begins, and is the cycle's once its head is whole.
-        if self.scope is None or (self.cycle is not None and self.cycle.scope is self.scope):
+        # `scope` is made when a message begins, and is the cycle's once its head is whole. What then comes without being a
+        # part of the body are trailers: more of a head.
+        cycle = self.cycle
+        in_message = cycle is not None and cycle.scope is self.scope
+        if self.scope is None or (in_message and (self._moved or not cycle.more_body)):
             self._head = 0
             return
         # Where a head begins in what also held the end of a message, nobody tells: it is counted from the next data on.
@@ -146,9 +154,33 @@ class GuardedHttp(HttpToolsProtocol):
         if self._head > MAX_HEAD_BYTES:
             self._end(HeadersTooLarge(f"a request line and headers of at most {MAX_HEAD_BYTES} bytes", "more"))
 
+    def on_headers_complete(self) -> None:
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._moved = True
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
-        self._ended = True
+        if self.parser.should_upgrade():
+            return  # it begins anew in `_unsupported_upgrade_warning`
+        self._ended = self._moved = True
         super().on_message_complete()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """uvicorn's place for a request that asks for another protocol, as Java's client does for HTTP/2. It may be ignored; but the
+        parser takes what follows for that protocol. So the same request is read once more, as one that does not ask."""
+        error = sys.exception() if hasattr(sys, "exception") else sys.exc_info()[1]
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self._end(InvalidRequest("another method", "CONNECT", field="method"))
+            return
+        rest = self._data[error.args[0] :] if error is not None else b""
+        kept = [header for header in self.headers if header[0] not in (b"upgrade", b"connection", b"http2-settings")]
+        lines = [b"%b %b HTTP/1.1" % (method, self.url), *(b"%b: %b" % header for header in kept)]
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"\r\n".join([*lines, b"", b""]) + rest)
 
     def send_400_response(self, msg: str) -> None:
         self._end(InvalidRequest("a request in HTTP/1.1", "something else"))
@@ -196,8 +228,12 @@ class GuardedHttp(HttpToolsProtocol):
         """Answers with the error, unless another answer has begun, and closes."""
         if self.transport.is_closing():
             return
-        begun = self.cycle is not None and (
-            not self.cycle.response_complete if self.cycle.scope is not self.scope else self.cycle.response_started
+        # With something in the pipeline an earlier request waits for its answer, and would take this for it.
+        begun = bool(self.pipeline) or (
+            self.cycle is not None
+            and (
+                not self.cycle.response_complete if self.cycle.scope is not self.scope else self.cycle.response_started
+            )
         )
         if not begun:
             status, headers, body = error_response(error)

@@ -97,12 +97,30 @@ def test_what_is_too_large_is_told_and_not_kept(wire: Wire, person: str) -> None
     assert newest["error"]["field"] == "$.batch[0]"
 
 
-@pytest.mark.parametrize("form", ["{}", "{} and no JSON"])
-def test_a_letter_holds_no_proof(wire: Wire, person: str, form: str) -> None:
-    event = {"userId": person, "userHash": "5ec3e7" * 10, "context": {"userToken": "eyJ5ec3e7.e30.x"}}
-    assert wire.post("/v1/track", form.replace("{}", json.dumps(event)).encode()).status_code == 400
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("/v1/track", "{}"),
+        ("/v1/track", "{} and no JSON"),
+        ("/v1/track", "[{}]"),
+        ("/v1/batch", '{"batch": [{}], "sentAt": []}'),
+        ("/v1/batch", '{"batch": [{}]}'),
+    ],
+)
+def test_a_letter_holds_no_proof_and_no_address(wire: Wire, person: str, path: str, form: str) -> None:
+    context = {"userToken": "eyJ5ec3e7.e30.x", "ip": "198.51.100.77"}
+    event = {"userId": person, "userHash": "5ec3e7" * 10, "context": context}
+    assert wire.post(path, form.replace("{}", json.dumps(event)).encode()).status_code == 400
     [letter] = letters(wire, person)
     assert "5ec3e7" not in json.dumps(letter)
+    assert "198.51.100.77" not in json.dumps(letter)
+
+
+def test_where_an_escape_may_hide_a_proof_nothing_is_kept(wire: Wire, person: str) -> None:
+    body = b'{"userId": "%b", "user\\u0054oken": "eyJ5ec3e7.e30.x",' % person.encode()
+    assert wire.post("/v1/track", body).status_code == 400
+    newest = wire.server(f"{ROUTE}?limit=1").json()["letters"][0]
+    assert (newest["error"]["field"], newest["event"]) == ("$", None)
 
 
 def test_what_cannot_be_delivered_or_decided_stands_there_too(wire: Wire, person: str) -> None:
@@ -163,6 +181,8 @@ def test_the_list_keeps_the_newest_thousand(service) -> None:
         '{"anonymousId": "%s", "type": "track"}',
         '{"userId": "%s", "type": "track", ',
         '["%s"]',
+        '[{"userId": "%s"}]',
+        '{"batch": [{"userId": "%s"}], "userId": {}}',
     ],
 )
 def test_who_is_removed_is_gone_from_here_too(wire: Wire, body: str) -> None:

@@ -266,3 +266,33 @@ def test_a_service_that_is_told_to_stop_answers_first(service) -> None:
         assert (status, headers["connection"]) == (200, "close")
     line.socket.close()
     wire.http.close()
+
+
+def test_trailers_without_an_end_are_refused_as_a_long_head_is(line: Line) -> None:
+    line.send(b"POST /v1/track HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n")
+    sent = 0
+    with contextlib.suppress(ConnectionError):
+        while sent < 20_000_000:
+            line.send(b"x: %b\r\n" % (b"a" * 1_000))
+            sent += 1_000
+    assert sent < 20_000_000
+
+
+def test_who_asks_for_another_protocol_is_served_in_this_one(line: Line, person: str) -> None:
+    """As Java's client does."""
+    asking = ("connection: Upgrade, HTTP2-Settings", "upgrade: h2c", "http2-settings: AAMAAABkAARAAAAAAAIAAAAA")
+    line.send(line.post("/v1/track", track(person), *asking) + line.post("/v1/track", track(person)))
+    assert [line.reply()[0] for _ in range(2)] == [200, 200]
+    request = line.post("/v1/track", track(person), *asking)
+    line.send(request[:-10])
+    line.send(request[-10:] + HEALTH)
+    assert [line.reply()[0] for _ in range(2)] == [200, 200]
+    assert len(line.wire.events(person)) == 3
+
+
+def test_no_answer_is_taken_for_that_of_an_earlier_call(line: Line, person: str) -> None:
+    broken = b"POST /v1/track HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nZZZ\r\n"
+    line.send(line.post("/v1/track", track(person)) + broken)
+    with contextlib.suppress(AssertionError, ConnectionError):  # it may just be closed
+        assert line.reply()[0] == 200
+    until(lambda: len(line.wire.events(person)) == 1, what="the first is in the log")

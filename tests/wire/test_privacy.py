@@ -76,6 +76,25 @@ def test_no_way_of_writing_it_hides_a_field(event):
         assert b"SECRET" not in made.event(event)
 
 
+@pytest.mark.parametrize(
+    "bag",
+    [
+        {"a": {"b": {"c": "SECRET"}}},
+        {"a.b": {"c": "SECRET"}},
+        {"a": {"b.c": "SECRET"}},
+        {"a.b.c": "SECRET"},
+        {"a.b.c.d": "SECRET"},
+        {"a.b": [{"c": "SECRET"}]},
+    ],
+)
+def test_a_name_with_dots_is_the_same_path_wherever_the_dots_are(bag):
+    for made in (policy(hash=["properties.a.b.c"]), policy(deny=["properties.a.b.c"])):
+        event = json.dumps({"properties": {**bag, "a.x": 1}}).encode()
+        assert made.concerns(event)
+        assert b"SECRET" not in made.event(event)
+        assert json.loads(made.event(event))["properties"]["a.x"] == 1
+
+
 def test_what_holds_no_such_name_is_not_even_looked_at():
     made = policy(deny=["traits.email"], hash=["properties.a/b"])
     assert not made.concerns(b'{"traits": {"mail": "a"}, "event": "email opened"}')

@@ -28,6 +28,7 @@ from engage.wire import (
     repair,
     to_record,
     too_deep,
+    too_many_keys,
     without_proof,
 )
 from tests.wire.conftest import Waiter
@@ -299,3 +300,12 @@ def test_a_secret_key_in_a_page_is_told_from_a_wrong_key(wire):
         == "a secret key belongs on servers only: take it out of the page, and use the write key"
     )
     assert wire.product.secret_key not in reply.text
+
+
+@pytest.mark.parametrize("ask", [too_deep, too_many_keys])
+@pytest.mark.parametrize(
+    "text", [b"{" * 33 + b'"' + b'\\"' * 200_000, b'"' + b'\\":' * 200_000, b"{" * 33 + b'"\\' * 200_000]
+)
+def test_a_text_that_never_closes_costs_no_more_than_its_length(ask, text):
+    """With the square of it this would not end."""
+    assert ask(text) in (True, False)
