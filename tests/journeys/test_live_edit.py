@@ -14,7 +14,7 @@ pytestmark = pytest.mark.browser
 
 
 def test_an_edit_is_live_without_a_restart_and_a_broken_file_changes_nothing(
-    visit: Visit, start_demo: Callable[..., Demo], own_rules: Path
+    start_demo: Callable[..., Demo], visit: Visit, own_rules: Path
 ) -> None:
     demo = start_demo(own_rules)
     message = own_rules / "messages" / "export-help.json"
