@@ -38,9 +38,8 @@ class OpenLoop:
 
     def __init__(self, port: int, request: Callable[[int], bytes], connections: int = CONNECTIONS) -> None:
         self._request = request
-        self._idle = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(connections)]
-        for one in self._idle:
-            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._port = port
+        self._idle = [self._connect() for _ in range(connections)]
         self._busy: dict[socket.socket, tuple[int, float, bytes]] = {}  # number, when it was due, what came so far
         self._late: deque[tuple[int, float]] = deque()
         self._numbers = count()  # over all runs: no messageId is used twice
@@ -65,7 +64,15 @@ class OpenLoop:
         self.done.rate = len(self.done.acknowledged) / (time.perf_counter() - start)
         return self.done
 
+    def _connect(self) -> socket.socket:
+        one = socket.create_connection(("127.0.0.1", self._port), timeout=30)
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return one
+
     def _send(self, one: socket.socket, number: int, due: float) -> None:
+        if select.select([one], [], [], 0)[0]:  # idle for longer than the service keeps a connection: it was closed
+            one.close()
+            one = self._connect()
         self._busy[one] = number, due, b""
         one.sendall(self._request(number))
 
