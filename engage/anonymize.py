@@ -3,9 +3,7 @@
 import msgspec
 from msgspec import Raw
 
-from engage.wire import NOTHING, WireContext
-
-_decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+from engage.wire import NOTHING, WireContext, decode_fields
 
 
 def holds_ip(context: WireContext | None) -> bool:
@@ -15,12 +13,12 @@ def holds_ip(context: WireContext | None) -> bool:
 
 def without_ip(event: bytes) -> bytes:
     """An event without `context.ip`, otherwise the same."""
-    fields = _decode_fields(event)
+    fields = decode_fields(event)
     return msgspec.json.encode({**fields, "context": Raw(context_without_ip(bytes(fields["context"])))})
 
 
 def context_without_ip(context: bytes) -> bytes:
     """The same of a context by itself."""
-    fields = _decode_fields(context)
+    fields = decode_fields(context)
     del fields["ip"]
     return msgspec.json.encode(fields)

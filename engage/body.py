@@ -9,6 +9,8 @@ from msgspec import Raw
 from engage.errors import InvalidEvent, PayloadTooLarge
 from engage.identity import Request
 from engage.wire import (
+    BRACKET,
+    BROKEN,
     KEYS_ARE_COUNTED_FROM,
     MAX_BATCH_BYTES,
     MAX_BATCH_EVENTS,
@@ -27,8 +29,6 @@ from engage.wire import (
 )
 
 MAX_CONTEXT_COPIES: Final = 4 * MAX_BATCH_BYTES  # each event of a batch is logged with the batch's context
-BROKEN: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)  # what a decoder says of what it cannot read
-_BRACKET: Final = ord("[")  # a number is looked for five times as fast as b"["
 
 
 class _Keyed(msgspec.Struct):
@@ -66,10 +66,7 @@ def inflate(body: bytes, encoding: bytes) -> bytes:
 def read_event(body: bytes) -> WireEvent:
     """One event. Raises InvalidEvent with the field, PayloadTooLarge."""
     # Most events are small, and these few counts settle it for them.
-    if (
-        len(body) > KEYS_ARE_COUNTED_FROM
-        or body.count(b"{") + (body.count(b"[") if _BRACKET in body else 0) > MAX_DEPTH
-    ):
+    if len(body) > KEYS_ARE_COUNTED_FROM or body.count(b"{") + (body.count(b"[") if BRACKET in body else 0) > MAX_DEPTH:
         _check(body)
     try:
         return decode_event(body)

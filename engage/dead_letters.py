@@ -15,7 +15,7 @@ from engage.errors import EngageError, error_fields
 from engage.keys import ShardKeys, dead_letters
 from engage.store import entry_order
 from engage.times import iso
-from engage.wire import MAX_EVENT_BYTES, PROOFS, too_deep, without
+from engage.wire import BROKEN, MAX_EVENT_BYTES, PROOFS, decode_fields, decode_items, too_deep, without
 
 KEPT: Final = 1_000
 _READ: Final = 100
@@ -73,11 +73,8 @@ _encode: Final = msgspec.json.Encoder().encode
 _decode_kept: Final = msgspec.json.Decoder(_Kept).decode
 _decode_failed: Final = msgspec.json.Decoder(_Failed).decode
 _decode_ids: Final = msgspec.json.Decoder(_Ids).decode
-_decode_object: Final = msgspec.json.Decoder(dict[str, Raw]).decode
-_decode_array: Final = msgspec.json.Decoder(list[Raw]).decode
 # In what is no JSON: proofs and addresses.
 _SECRET: Final = re.compile(r"((?:user(?:Hash|Token)|\bip)\W{1,200})[\w.=+/:-]+")
-_BROKEN: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 async def put_aside(client: Any, store_ip: bool, project: str, letters: Sequence[Letter]) -> None:
@@ -110,17 +107,17 @@ def _json(raw: bytes, of_context: Collection[str]) -> bytes | None:
     try:
         msgspec.json.decode(raw)
         return _cleaned(raw, of_context)
-    except _BROKEN:
+    except BROKEN:
         return None
 
 
 def _cleaned(raw: bytes, of_context: Collection[str]) -> bytes:
     start = raw.lstrip()[:1]
     if start == b"[":
-        return b"[" + b",".join(_cleaned(bytes(one), of_context) for one in _decode_array(raw)) + b"]"
+        return b"[" + b",".join(_cleaned(bytes(one), of_context) for one in decode_items(raw)) + b"]"
     if start != b"{":
         return raw
-    fields = _decode_object(without(raw, PROOFS, of_context))
+    fields = decode_fields(without(raw, PROOFS, of_context))
     if "batch" in fields:
         fields["batch"] = Raw(_cleaned(bytes(fields["batch"]), of_context))
     return _encode(fields)
@@ -130,7 +127,7 @@ def _people(sent: bytes) -> list[str]:
     """Whom an event names, as `engage.wire.identifier` writes ids; nobody where that cannot be read."""
     try:
         found = _decode_ids(sent)
-    except _BROKEN:
+    except BROKEN:
         return []
     users, visitors = (found.userId, found.previousId), (found.anonymousId, found.previousId)
     ids = [("u:", user) for user in users] + [("a:", visitor) for visitor in visitors]
@@ -203,7 +200,7 @@ def from_shard(entry: bytes, fields: dict[bytes, bytes]) -> dict[str, Any]:
     payload, error = fields[b"d"], {"code": "undecided", "message": fields[b"reason"].decode("utf-8", "replace")}
     try:
         found = _decode_failed(payload)
-    except _BROKEN:
+    except BROKEN:
         return {"kind": "undecided", "received_at": _time(entry), "error": error, "event": _readable(payload)}
     if found.rule_id is not None:
         at = iso(found.decided_at or 0)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Seque
 from functools import lru_cache
 from typing import Any, Final
 
-from msgspec import MsgspecError, Raw
+from msgspec import Raw
 
 from engage.anonymize import context_without_ip, holds_ip, without_ip
 from engage.audit import KEY, Trail
@@ -27,7 +27,7 @@ from engage.privacy import Policy
 from engage.senders import Sender, Senders
 from engage.store import STORE_ERRORS
 from engage.times import now_ms
-from engage.wire import MAX_BATCH_BYTES, NOTHING, LogRecord, decode_context, parse_time, repair, to_record
+from engage.wire import BROKEN, MAX_BATCH_BYTES, NOTHING, LogRecord, decode_context, parse_time, repair, to_record
 
 log = get_logger("engage.ingest")
 Scope = MutableMapping[str, Any]
@@ -382,7 +382,7 @@ def _as_kept(policy: Policy | None, raw: bytes, consents: bool) -> bytes:
         return raw
     try:
         return policy.event(raw) if policy.consents(raw, consents) else b""
-    except (MsgspecError, RecursionError, UnicodeDecodeError):
+    except BROKEN:
         return b""
 
 

@@ -12,11 +12,10 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
+from engage.wire import decode_fields, decode_items
 from rules import Privacy
 
 PREFIX: Final = "hmac-sha256:"  # before a hash, so that it can be told from what it stands for
-_decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
-_decode_array = msgspec.json.Decoder(list[Raw]).decode
 _encode = msgspec.json.Encoder(order="sorted").encode
 _PLAIN: Final = re.compile(r'[^"\\/\x00-\x1f]*')
 _REMOVE: Final = "remove"
@@ -104,11 +103,11 @@ class Policy:
     def _kept(self, raw: bytes, tree: Tree) -> bytes:
         start = raw.lstrip()[:1]
         if start == b"[":
-            return b"[" + b",".join(self._kept(bytes(item), tree) for item in _decode_array(raw)) + b"]"
+            return b"[" + b",".join(self._kept(bytes(item), tree) for item in decode_items(raw)) + b"]"
         if start != b"{":
             return raw
         # Written anew even where nothing is taken out: of a name that stands twice only what counts is left.
-        fields = _decode_object(raw)
+        fields = decode_fields(raw)
         for name in [name for name in fields if name in tree]:
             self._apply(fields, name, tree[name])
         # Some clients write `{"address.street": …}`.

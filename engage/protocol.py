@@ -171,7 +171,7 @@ class GuardedHttp(HttpToolsProtocol):
     def _unsupported_upgrade_warning(self) -> None:
         """uvicorn's place for a request that asks for another protocol, as Java's client does for HTTP/2. It may be ignored; but the
         parser takes what follows for that protocol. So the same request is read once more, as one that does not ask."""
-        error = sys.exception() if hasattr(sys, "exception") else sys.exc_info()[1]
+        error = sys.exc_info()[1]
         method = self.parser.get_method()
         if method == b"CONNECT":
             self._end(InvalidRequest("another method", "CONNECT", field="method"))

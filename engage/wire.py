@@ -27,6 +27,7 @@ MAX_NAME: Final = 256
 TYPES: Final = ("track", "identify", "page", "screen", "group", "alias")
 
 Id = str | int | float | None
+BROKEN: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)  # what a decoder says of what it cannot read
 NOTHING: Final = Raw(b"")
 
 
@@ -101,7 +102,8 @@ decode_event = msgspec.json.Decoder(WireEvent).decode
 decode_batch = msgspec.json.Decoder(WireBatch).decode
 decode_context = msgspec.json.Decoder(WireContext | None).decode
 encode_records = encode_record = msgspec.json.Encoder().encode
-_decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+decode_items = msgspec.json.Decoder(list[Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -111,7 +113,7 @@ _from_iso = datetime.fromisoformat
 _LONE = re.compile("[\ud800-\udfff]")
 _LATEST = 2**53  # ms; what is beyond is no time, and might not fit where times are kept
 PROOFS: Final = ("userHash", "userToken")
-_BRACKET = ord("[")  # a number is looked for five times as fast as b"["
+BRACKET = ord("[")  # a number is looked for five times as fast as b"["
 # Possessive, and up to the end where it never closes: else a text of escaped quotes would cost the square of its length.
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 
@@ -134,7 +136,7 @@ def repair(body: bytes) -> bytes:
 
 def too_deep(body: bytes) -> bool:
     """Whether a JSON text nests deeper than MAX_DEPTH. Counting brackets settles nearly all bodies at once."""
-    if body.count(b"{") + (body.count(b"[") if _BRACKET in body else 0) <= MAX_DEPTH:
+    if body.count(b"{") + (body.count(b"[") if BRACKET in body else 0) <= MAX_DEPTH:
         return False
     depth = 0
     for char in _STRING.sub(b"", body):
@@ -212,11 +214,11 @@ def identifier(value: Id, field: str) -> str | None:
 
 def without(raw: bytes, fields: Collection[str], context_fields: Collection[str] = ()) -> bytes:
     """A JSON object without some of its fields, and its context without some of its own; the others as they were written."""
-    kept = _decode_fields(raw)
+    kept = decode_fields(raw)
     for name in fields:
         kept.pop(name, None)
     if context_fields and bytes(context := kept.get("context", NOTHING)).startswith(b"{"):
-        inner = _decode_fields(context)
+        inner = decode_fields(context)
         for name in context_fields:
             inner.pop(name, None)
         kept["context"] = Raw(_encode(inner))
