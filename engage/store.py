@@ -36,7 +36,13 @@ def connect_async(url: str, timeout: float | None = TIMEOUT) -> Any:
 
 @cache
 def _telling(connection: Any) -> Any:
-    """The connection class whose line, when it was closed meanwhile, is a store error: uvloop raises RuntimeError for it."""
+    """The connection class that tells when its line was closed meanwhile: to the pool, which then opens another before anything is
+    sent (redis-py 8 sees an end of file, not a reset), and to who sends, as a store error (uvloop raises RuntimeError)."""
+
+    async def can_read(self: Any) -> bool:
+        if _is_lost(self):
+            raise redis.exceptions.ConnectionError("the line was closed meanwhile")
+        return bool(await connection.can_read(self))
 
     async def send_packed_command(self: Any, command: Any, check_health: bool = True) -> None:
         try:
@@ -44,7 +50,12 @@ def _telling(connection: Any) -> Any:
         except RuntimeError as error:
             raise redis.exceptions.ConnectionError(f"the line was closed: {error}") from error
 
-    return type(connection.__name__, (connection,), {"send_packed_command": send_packed_command})
+    return type(connection.__name__, (connection,), {"can_read": can_read, "send_packed_command": send_packed_command})
+
+
+def _is_lost(connection: Any) -> bool:
+    """An idle connection whose line ended. redis-py has no public word for it (`is_connected`: it was opened once)."""
+    return bool(connection.is_connected) and (connection._writer.transport.is_closing() or connection._reader.at_eof())
 
 
 def connect_subscriber(url: str) -> Any:
@@ -106,6 +117,8 @@ class Appender:
 
 
 async def _append(connection: Any, entries: Sequence[tuple[str, bytes]]) -> None:
+    if _is_lost(connection):
+        await connection.disconnect(nowait=True)
     if not connection.is_connected:
         await connection.connect()
     packed: list[bytes] = []

@@ -1,12 +1,14 @@
 """The doorbell: an RQ job that says a shard's outbox has work.
 
 The outbox is the data; a ring that is lost (RQ's Redis died, a worker was killed) is rung again by the decider's sweep. A
-flag per shard keeps rings few: set when ringing, cleared before draining, forgotten after FLAG_SECONDS if the job was lost.
+flag per shard keeps rings few: set when ringing, cleared before draining, forgotten after FLAG_SECONDS. Who then rings looks
+whether the last job waits still: workers that are slower than the sweep find one job a shard in the queue, not a heap.
 """
 
 import queue
 import threading
 from typing import Any, Final
+from uuid import uuid4
 
 from rq import Queue
 from rq.serializers import JSONSerializer
@@ -19,12 +21,18 @@ QUEUE: Final = "deliver"  # one queue per RQ worker: with several, one killed be
 FLAG_SECONDS: Final = 5
 JOB: Final = "worker.delivery.drain"
 JOB_SECONDS: Final = 60
+JOB_KEPT: Final = 86_400  # seconds that a job waits for a worker
 log = get_logger("worker.doorbell")
 
 
 def flag(prefix: str) -> str:
     """String in RQ's Redis: the shard's doorbell has been rung and not yet answered."""
     return f"engage:doorbell:{prefix}"
+
+
+def ticket(prefix: str) -> str:
+    """String in RQ's Redis: the id of the shard's last job, until it is answered."""
+    return f"engage:ticket:{prefix}"
 
 
 class Doorbell:
@@ -56,8 +64,16 @@ class Doorbell:
                 log.warning("doorbell not rung, the sweep will", shard=prefix, error=str(error))
 
     def _ring(self, prefix: str) -> None:
-        if self._redis.set(flag(prefix), 1, nx=True, ex=FLAG_SECONDS):
-            self._queue.enqueue_call(JOB, args=(prefix,), timeout=JOB_SECONDS, result_ttl=0, ttl=60, failure_ttl=3_600)
+        if not self._redis.set(flag(prefix), 1, nx=True, ex=FLAG_SECONDS):
+            return
+        last = self._redis.get(ticket(prefix))
+        if last is not None and self._queue.get_job_position(last.decode()) is not None:
+            return
+        job = str(uuid4())
+        self._redis.set(ticket(prefix), job, ex=JOB_KEPT)
+        self._queue.enqueue_call(
+            JOB, args=(prefix,), job_id=job, timeout=JOB_SECONDS, result_ttl=0, ttl=JOB_KEPT, failure_ttl=3_600
+        )
 
     def _cut_short(self, prefix: str) -> None:
         """A flag that would stay for longer than any was set for is of a time before the store's clock was set back."""
@@ -67,4 +83,4 @@ class Doorbell:
 
 def answered(redis: Any, prefix: str) -> None:
     """Clears the flag; to be called before draining, so that work that comes meanwhile rings again."""
-    redis.delete(flag(prefix))
+    redis.delete(flag(prefix), ticket(prefix))

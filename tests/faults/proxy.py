@@ -43,6 +43,10 @@ class Proxy:
         """The lines that are open end with a RST, as when a machine between has forgotten them."""
         self._do(lambda: [line.reset() for line in list(self._lines)])
 
+    def end(self) -> None:
+        """The lines that are open end with a FIN, as when the store is stopped."""
+        self._do(lambda: [line.close() for line in list(self._lines)])
+
     def cut(self) -> None:
         """No line any more, until `heal`."""
         self.is_cut = True

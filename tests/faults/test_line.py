@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,26 @@ def test_a_line_that_fails_in_any_way_loses_and_doubles_nothing(
     assert proxy.lost > 0
     # What the store had done and could not say was sent again, and counts once.
     assert sum(story.repeated for story in stories.values()) > 0
+
+
+def test_no_request_pays_for_a_line_that_was_reset_while_it_was_idle(remote: Service, proxy: Proxy) -> None:
+    """Of the many lines that requests opened at once, all but one stay idle until many come again."""
+    query = {"writeKey": remote.write_key}
+    with remote.client() as client, ThreadPoolExecutor(16) as pool:
+
+        def ask(number: int) -> tuple[int, int]:
+            user = f"idle-{number}"
+            event = {"event": "Idle", "userId": user}
+            return (
+                client.get("/v1/inbox", params={**query, "userId": user}).status_code,
+                client.post("/v1/track", params=query, json=event).status_code,
+            )
+
+        for break_lines in (proxy.reset, proxy.end):
+            assert set(pool.map(ask, range(32))) == {(200, 200)}
+            break_lines()
+            time.sleep(1)  # each process hears of it
+            assert set(pool.map(ask, range(32))) == {(200, 200)}
 
 
 def test_with_a_store_that_takes_two_seconds_events_are_acknowledged_and_decided(remote: Service, proxy: Proxy) -> None:

@@ -6,17 +6,20 @@ from typing import Any
 import msgspec
 import pytest
 import redis
+from rq import Queue
+from rq.serializers import JSONSerializer
 
 from engage.keys import ShardKeys, deciders
 from engage.people import events_of
 from engage.rulebooks import RulebookReader
-from engage.store import connect_async
+from engage.store import connect, connect_async
 from engage.times import now_ms
 from rules import Definitions, Message, Rule, Rulebook, State, compile_rulebook, decide, decode_state
 from rules.limits import SUSPENDED_AFTER
+from tests.conftest import until
 from worker import decider as module
 from worker.decider import ShardDecider
-from worker.doorbell import FLAG_SECONDS, Doorbell, flag
+from worker.doorbell import FLAG_SECONDS, QUEUE, Doorbell, answered, flag
 from worker.lease import LEASE_MS, Lease, fair_share
 from worker.transaction import Transaction
 
@@ -166,6 +169,31 @@ def test_a_lease_and_a_bell_from_before_the_clock_was_set_back_run_out_as_if_the
         bell.ring(KEYS, sweeping=True)
         bell.close()
         assert 0 < store.ttl(flag(KEYS.prefix)) <= FLAG_SECONDS
+
+
+def test_workers_that_are_slower_than_the_sweep_find_one_job_a_shard(empty_store: str) -> None:
+    """As with a store of two seconds a command: rung for again and again, the queue would hold more than is ever drained."""
+    bell = Doorbell(empty_store)
+    queue = Queue(QUEUE, connection=connect(empty_store), serializer=JSONSerializer)
+    with queue.connection as store:
+        rings = 4
+        for _ in range(rings):
+            bell.ring(KEYS, sweeping=True)
+            until(lambda: store.exists(flag(KEYS.prefix)), what="rung")
+            store.delete(flag(KEYS.prefix))  # FLAG_SECONDS later
+        bell.ring(ShardKeys("default", 1))
+        bell.close()
+        assert [job.args for job in queue.jobs] == [[KEYS.prefix], [ShardKeys("default", 1).prefix]]
+
+        store.lpop(queue.key)  # a worker took it, and died
+        store.delete(flag(KEYS.prefix))
+        bell = Doorbell(empty_store)
+        bell.ring(KEYS)
+        until(lambda: queue.count == 2, what="rung again for a job that was lost")
+        answered(store, KEYS.prefix)
+        bell.ring(KEYS)  # what comes while it is drained
+        bell.close()
+        assert queue.count == 3
 
 
 def test_states_at_hand_are_bounded_by_bytes(empty_store: str, monkeypatch: pytest.MonkeyPatch) -> None:
