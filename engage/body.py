@@ -1,6 +1,7 @@
 """A request's body at the door: inflated under a cap, and decoded as events that are no larger, deeper or richer in keys than may be."""
 
 import zlib
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -18,16 +19,19 @@ from engage.wire import (
     MAX_EVENT_BYTES,
     MAX_KEYS,
     PROOFS,
+    PlainEvent,
     WireBatch,
     WireEvent,
     decode_batch,
     decode_context,
     decode_event,
+    decode_plain_batch,
     too_deep,
     too_many_keys,
     without,
 )
 
+COUNTED_AT_ONCE: Final = 8  # events of a batch
 MAX_CONTEXT_COPIES: Final = 4 * MAX_BATCH_BYTES  # each event of a batch is logged with the batch's context
 
 
@@ -66,12 +70,32 @@ def inflate(body: bytes, encoding: bytes) -> bytes:
 def read_event(body: bytes) -> WireEvent:
     """One event. Raises InvalidEvent with the field, PayloadTooLarge."""
     # Most events are small, and these few counts settle it for them.
-    if len(body) > KEYS_ARE_COUNTED_FROM or body.count(b"{") + (body.count(b"[") if BRACKET in body else 0) > MAX_DEPTH:
+    if len(body) > KEYS_ARE_COUNTED_FROM or _openers(body) > MAX_DEPTH:
         _check(body)
     try:
         return decode_event(body)
     except BROKEN as error:
         raise InvalidEvent.from_decoder(error) from None
+
+
+def read_plain(body: bytes, items: Sequence[Raw]) -> list[PlainEvent] | None:
+    """All events of a batch in one go; None where one of them is not a PlainEvent, or may be too large, too deep or too rich in keys."""
+    at_once = max(1, min(COUNTED_AT_ONCE, KEYS_ARE_COUNTED_FROM * len(items) // (2 * len(body))))
+    for start in range(0, len(items), at_once):
+        some = items[start : start + at_once]
+        text = b"".join(some)
+        # Each event opens one object at least, which is no part of the others' depth.
+        if len(text) > KEYS_ARE_COUNTED_FROM or _openers(text) >= MAX_DEPTH + len(some):
+            return None
+    try:
+        return decode_plain_batch(body).batch
+    except BROKEN:
+        return None
+
+
+def _openers(body: bytes) -> int:
+    """How many objects and arrays begin in a JSON text, or more. (To replace them is twice as fast as to count them.)"""
+    return len(body) - len(body.replace(b"{", b"")) + (body.count(b"[") if BRACKET in body else 0)
 
 
 def _check(body: bytes) -> None:

@@ -8,11 +8,10 @@ the other's reply lands behind it.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from engage.errors import EngageError, Overloaded, StoreUnavailable
-from engage.keys import shard_of
 from engage.logs import get_logger
 from engage.store import STORE_ERRORS
 from engage.wire import LogRecord, encode_records
@@ -46,12 +45,12 @@ class GroupCommit:
         self._waiters: list[Waiter] = []
         self._running: set[asyncio.Task[None]] = set()
 
-    def add(self, records: Sequence[LogRecord], logs: Sequence[str], size: int) -> None:
-        """Puts records of about `size` bytes in line, each for its shard's stream of `logs`; they are durable once
-        a `wait` that comes after is over."""
-        waiting, shards = self._waiting, len(logs)
+    def add(self, records: Sequence[LogRecord], logs: Mapping[str, str], size: int) -> None:
+        """Puts records of about `size` bytes in line, each for the stream that `logs` names for its person; they are durable
+        once a `wait` that comes after is over."""
+        waiting = self._waiting
         for record in records:
-            waiting[logs[shard_of(record.p, shards)]].append(record)
+            waiting[logs[record.p]].append(record)
         self._count += len(records)
         self._bytes += size
 

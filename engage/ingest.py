@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from engage.anonymize import context_without_ip, holds_ip, without_ip
 from engage.audit import KEY, Trail
-from engage.body import check_length, inflate, read_batch, read_context, read_event, read_key, too_large
+from engage.body import check_length, inflate, read_batch, read_context, read_event, read_key, read_plain, too_large
 from engage.commit import GroupCommit
 from engage.cors import cors_headers
 from engage.dead_letters import Letter
@@ -27,7 +27,19 @@ from engage.privacy import Policy
 from engage.senders import Sender, Senders
 from engage.store import STORE_ERRORS
 from engage.times import now_ms
-from engage.wire import BROKEN, MAX_BATCH_BYTES, NOTHING, LogRecord, decode_context, parse_time, repair, to_record
+from engage.wire import (
+    BROKEN,
+    MAX_BATCH_BYTES,
+    NOTHING,
+    LogRecord,
+    WireBatch,
+    decode_context,
+    parse_time,
+    plain_records,
+    repair,
+    to_record,
+)
+from rules import SERVER
 
 log = get_logger("engage.ingest")
 Scope = MutableMapping[str, Any]
@@ -229,6 +241,14 @@ class Ingest:
             elif context is not None:
                 consents = policy.context_consents(bytes(context))
                 context = Raw(policy.context(bytes(context)))
+        if policy is None and sender.believed and (events := read_plain(body, batch.batch)) is not None:
+            verified = SERVER if sender.trusted else None
+            if records := plain_records(events, batch.batch, sent_at, received_at, context, verified):
+                self._limits.events(sender.project.id, call.scope[ADDRESS], records)
+                request.records = records
+                call.body = _all_taken(len(records))
+                self._wait(call, sender, request, _size(body, batch, records), len(records))
+                return
         refused: list[LogRecord] = []
         letters: list[Letter] = []
         results = [_RESULT_OK] * len(batch.batch)
@@ -267,7 +287,7 @@ class Ingest:
         success = not bad or bad < len(results)
         call.letters, call.status = letters, 200 if success else 400
         call.body = _replied(success, results) if letters or skipped else _all_taken(len(results))
-        size = len(body) + len(memoryview(batch.context)) * len(request.records)
+        size = _size(body, batch, request.records)
         self._wait(call, sender, request, size, len(results) - len(letters) - skipped)
 
     def _wait(self, call: Call, sender: Sender, request: Request, size: int, accepted: int) -> None:
@@ -384,6 +404,11 @@ def _as_kept(policy: Policy | None, raw: bytes, consents: bool) -> bytes:
         return policy.event(raw) if policy.consents(raw, consents) else b""
     except BROKEN:
         return b""
+
+
+def _size(body: bytes, batch: WireBatch, records: Sequence[LogRecord]) -> int:
+    """About how many bytes its records take in the log."""
+    return len(body) + len(memoryview(batch.context)) * len(records)
 
 
 def _unverified(record: LogRecord, refusal: EngageError) -> Letter:

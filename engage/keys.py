@@ -9,10 +9,11 @@ from typing import Final
 
 from rules.ids import delivery_shard_hash, hash16
 
+REMEMBERED: Final = 16_384  # people
 _DELIVERY_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
-@lru_cache(16_384)  # a tenth of the time, and most events are of somebody who has just sent another
+@lru_cache(REMEMBERED)  # a tenth of the time, and most events are of somebody who has just sent another
 def shard_of(person: str, shards: int) -> int:
     return hash16(person) % shards
 
@@ -96,6 +97,21 @@ class ShardKeys:
 
     def seen(self, generation: int) -> str:
         return f"{self.prefix}seen:{generation}"
+
+
+class Logs(dict[str, str]):
+    """Person → the key of the log that their events go to, by a look-up for those who came lately: most events are of somebody who has
+    just sent another."""
+
+    def __init__(self, project: str, shards: int) -> None:
+        super().__init__()
+        self._logs = [ShardKeys(project, shard).log for shard in range(shards)]
+
+    def __missing__(self, person: str) -> str:
+        if len(self) >= REMEMBERED:
+            self.clear()
+        log = self[person] = self._logs[shard_of(person, len(self._logs))]
+        return log
 
 
 def rulebook(project: str) -> str:

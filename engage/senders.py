@@ -11,7 +11,7 @@ from engage.audit import KEY
 from engage.errors import Forbidden, Unauthorized
 from engage.identity import Identity
 from engage.keyring import KeyRing
-from engage.keys import ShardKeys
+from engage.keys import Logs
 from engage.policies import Standing
 from engage.projects import Project
 from engage.secret_keys import SecretKey
@@ -25,10 +25,15 @@ class Sender(msgspec.Struct, frozen=True):
 
     project: Project
     identity: Identity
-    logs: list[str]
+    logs: Logs
     trusted: bool
     privacy: Standing
     key: SecretKey | None = None
+
+    @property
+    def believed(self) -> bool:
+        """Whether nothing it says of a userId needs a proof."""
+        return self.trusted or self.identity.verifier is None
 
 
 class Senders:
@@ -46,7 +51,7 @@ class Senders:
         self._pages: dict[str, Sender] = {}
         self._servers: dict[str, Sender] = {}
         for project in projects:
-            logs = [ShardKeys(project.id, shard).log for shard in range(shards)]
+            logs = Logs(project.id, shards)
             identity = identities[project.id]
             self._pages[project.write_key] = Sender(project, identity, logs, False, privacy[project.id])
             self._servers[project.id] = Sender(project, identity, logs, True, privacy[project.id])

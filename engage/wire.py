@@ -6,13 +6,13 @@ bytes on this path: nobody here reads them.
 
 import re
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from json import JSONDecodeError, dumps, loads
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import Raw
+from msgspec import Meta, Raw
 
 from engage.errors import InvalidEvent
 
@@ -68,6 +68,41 @@ class WireEvent(msgspec.Struct, gc=False):
     userToken: Any = None
 
 
+_PlainText = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
+
+
+class _PlainContext(msgspec.Struct, gc=False):
+    ip: None = None
+    userHash: None = None
+    userToken: None = None
+
+
+class PlainEvent(msgspec.Struct, gc=False, kw_only=True):
+    """A WireEvent as nearly all are: of one person, with an id of its own, and nothing in it that must be verified or taken out.
+    The decoder sees to that, so that nothing is left to look at."""
+
+    type: Literal["track", "identify", "page", "screen"]
+    event: Annotated[str, Meta(min_length=1, max_length=MAX_NAME)] | None = None
+    messageId: _PlainText
+    userId: _PlainText | None = None
+    anonymousId: _PlainText | None = None
+    previousId: Id = None
+    groupId: Id = None
+    timestamp: str | int | float | None = None
+    originalTimestamp: str | int | float | None = None
+    sentAt: str | int | float | None = None
+    writeKey: str | None = None
+    properties: JsonObject | None = None
+    traits: JsonObject | None = None
+    context: _PlainContext | None = None
+    userHash: None = None
+    userToken: None = None
+
+
+class _PlainBatch(msgspec.Struct):
+    batch: list[PlainEvent]
+
+
 class WireBatch(msgspec.Struct):
     """What is common to the events of a batch; `context` is an object (`decode_context`) or null."""
 
@@ -100,6 +135,7 @@ class LogRecord(msgspec.Struct, gc=False, omit_defaults=True):
 
 decode_event = msgspec.json.Decoder(WireEvent).decode
 decode_batch = msgspec.json.Decoder(WireBatch).decode
+decode_plain_batch = msgspec.json.Decoder(_PlainBatch).decode
 decode_context = msgspec.json.Decoder(WireContext | None).decode
 encode_records = encode_record = msgspec.json.Encoder().encode
 decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -278,3 +314,32 @@ def to_record(
     else:
         message_id = identifier(message_id, "messageId") or str(uuid.uuid4())
     return LogRecord(person, received_at, raw, message_id, None if kind == own else kind, sent_at, context)
+
+
+def plain_records(
+    events: Sequence[PlainEvent],
+    items: Sequence[Raw],
+    sent_at: int | None,
+    received_at: int,
+    context: Raw | None,
+    verified: str | None,
+) -> list[LogRecord] | None:
+    """The log records of a batch's events, each as `to_record` makes it; None where one of them needs more than that."""
+    if any(event.event is None and event.type == "track" for event in events):
+        return None
+    try:
+        return [
+            LogRecord(
+                "u:" + user if (user := event.userId) is not None else "a:" + event.anonymousId,  # type: ignore[operator]
+                received_at,
+                item,
+                None,
+                None,
+                sent_at,
+                context,
+                verified,
+            )
+            for event, item in zip(events, items, strict=True)
+        ]
+    except TypeError:  # neither of the two ids
+        return None

@@ -29,7 +29,7 @@ def test_a_flush_that_breaks_answers_its_callers_and_the_next_one_runs() -> None
         commit = GroupCommit(append)
         callers = []
         for _ in range(5):  # two flushes are under way, three wait
-            commit.add([RECORD], ["log"], 2)
+            commit.add([RECORD], {RECORD.p: "log"}, 2)
             callers.append(Waiter())
             commit.wait(callers[-1])
             await asyncio.sleep(0)

@@ -281,7 +281,7 @@ def test_a_large_flush_becomes_several_entries_in_order():
 
     async def commit():
         group = GroupCommit(append)
-        group.add(records, ["log"], 0)
+        group.add(records, {"u:a": "log"}, 0)
         group.wait(waiter := Waiter())
         assert await waiter.told is None
 
