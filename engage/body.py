@@ -31,7 +31,7 @@ from engage.wire import (
     without,
 )
 
-COUNTED_AT_ONCE: Final = 8  # events of a batch
+COUNTED_AT_ONCE: Final = 4  # events of a batch
 MAX_CONTEXT_COPIES: Final = 4 * MAX_BATCH_BYTES  # each event of a batch is logged with the batch's context
 
 
@@ -69,8 +69,7 @@ def inflate(body: bytes, encoding: bytes) -> bytes:
 
 def read_event(body: bytes) -> WireEvent:
     """One event. Raises InvalidEvent with the field, PayloadTooLarge."""
-    # Most events are small, and these few counts settle it for them.
-    if len(body) > KEYS_ARE_COUNTED_FROM or _openers(body) > MAX_DEPTH:
+    if not _is_small(body):
         _check(body)
     try:
         return decode_event(body)
@@ -80,17 +79,20 @@ def read_event(body: bytes) -> WireEvent:
 
 def read_plain(body: bytes, items: Sequence[Raw]) -> list[PlainEvent] | None:
     """All events of a batch in one go; None where one of them is not a PlainEvent, or may be too large, too deep or too rich in keys."""
-    at_once = max(1, min(COUNTED_AT_ONCE, KEYS_ARE_COUNTED_FROM * len(items) // (2 * len(body))))
-    for start in range(0, len(items), at_once):
-        some = items[start : start + at_once]
-        text = b"".join(some)
-        # Each event opens one object at least, which is no part of the others' depth.
-        if len(text) > KEYS_ARE_COUNTED_FROM or _openers(text) >= MAX_DEPTH + len(some):
+    for start in range(0, len(items), COUNTED_AT_ONCE):
+        some = items[start : start + COUNTED_AT_ONCE]
+        if not (_is_small(b"".join(some), len(some)) or all(map(_is_small, map(bytes, some)))):
             return None
     try:
         return decode_plain_batch(body).batch
     except BROKEN:
         return None
+
+
+def _is_small(body: bytes, events: int = 1) -> bool:
+    """Whether none of so many events is too large, too deep or too rich in keys, as counts settle it for most: each opens one object at
+    least, which is no part of the others' depth."""
+    return len(body) <= KEYS_ARE_COUNTED_FROM and _openers(body) < MAX_DEPTH + events
 
 
 def _openers(body: bytes) -> int:

@@ -69,6 +69,7 @@ class DirectHttp(GuardedHttp):
     _idle = 0  # looks that found no request, after a direct call
 
     def on_headers_complete(self) -> None:
+        self.check_head()
         url, _, query = self.url.partition(b"?")
         path, before = _PATHS.get(url), self.cycle
         if (
@@ -95,7 +96,7 @@ class DirectHttp(GuardedHttp):
             super().on_body(body)
             return
         self._moved = True
-        if not call.response_complete:
+        if not (call.response_complete or call.rejected):
             if not call.received:
                 call.received = body
                 return
@@ -103,7 +104,7 @@ class DirectHttp(GuardedHttp):
                 call.received = bytearray(call.received)
             call.received += body
             if len(call.received) > MAX_BATCH_BYTES:
-                self.ingest.refuse(call, too_large())
+                self.ingest.reject(call, too_large())
 
     def on_message_complete(self) -> None:
         call = self.cycle
@@ -112,7 +113,7 @@ class DirectHttp(GuardedHttp):
             return
         self._ended = self._moved = True
         call.more_body = False
-        if not call.response_complete:
+        if not (call.response_complete or call.rejected):
             self.ingest.take(call, bytes(call.received))
 
     def look(self) -> None:

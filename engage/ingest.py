@@ -18,7 +18,15 @@ from engage.body import check_length, inflate, read_batch, read_context, read_ev
 from engage.commit import GroupCommit
 from engage.cors import cors_headers
 from engage.dead_letters import Letter
-from engage.errors import EngageError, InvalidEvent, StoreUnavailable, Unauthorized, error_body, error_response
+from engage.errors import (
+    EngageError,
+    InvalidEvent,
+    PayloadTooLarge,
+    StoreUnavailable,
+    Unauthorized,
+    error_body,
+    error_response,
+)
 from engage.guard import ADDRESS, HSTS
 from engage.identity import Request
 from engage.limits import Limits
@@ -73,6 +81,7 @@ class Call:
     authorization: bytes | None = None
     origin: bytes | None = None
     ingest: "Ingest"
+    rejected = False  # as a whole: what of its body is still to come is not looked at
     # What it comes to, once its events are on disk.
     status = 200
     body = _OK
@@ -130,9 +139,13 @@ class Ingest:
         call.ingest = self
         try:
             self._limits.request(call.scope[ADDRESS])
-            check_length(length)
         except EngageError as error:
             self.refuse(call, error)
+            return False
+        try:
+            check_length(length)
+        except PayloadTooLarge as error:
+            self.reject(call, error)
             return False
         return True
 
@@ -140,7 +153,11 @@ class Ingest:
         """The whole body of a call is there. It is answered now, or once its events are on disk."""
         try:
             if call.encoding not in (None, b"", b"identity"):
-                body = inflate(body, call.encoding)
+                try:
+                    body = inflate(body, call.encoding)
+                except InvalidEvent as error:
+                    self.reject(call, error)
+                    return
             self._take(call, repair(body), now_ms())
         except EngageError as error:
             self.refuse(call, error)
@@ -158,6 +175,15 @@ class Ingest:
             self._later(self._after_letters(call))
         else:
             self._answer(call, call.status, [], call.body)
+
+    def reject(self, call: Call, error: InvalidEvent) -> None:
+        """Refuses a body that nobody can read; what is kept is the reason."""
+        call.rejected = True
+        try:
+            if not self._put_whole_aside(call, b"", now_ms(), error):
+                self.refuse(call, error)
+        except EngageError as other:
+            self.refuse(call, other)
 
     def refuse(self, call: Call, error: EngageError) -> None:
         self._count(error.code, 1)
@@ -358,8 +384,8 @@ class Ingest:
         if self.open(call):
             try:
                 self.take(call, await _read(receive))
-            except EngageError as error:
-                self.refuse(call, error)
+            except InvalidEvent as error:
+                self.reject(call, error)
         status, headers, body = await call.answered
         headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": status, "headers": headers})

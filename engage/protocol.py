@@ -152,9 +152,18 @@ class GuardedHttp(HttpToolsProtocol):
         # Where a head begins in what also held the end of a message, nobody tells: it is counted from the next data on.
         self._head = 0 if self._ended else self._head + len(data)
         if self._head > MAX_HEAD_BYTES:
-            self._end(HeadersTooLarge(f"a request line and headers of at most {MAX_HEAD_BYTES} bytes", "more"))
+            self._end(_too_large())
+
+    def check_head(self) -> None:
+        """Raises HeadersTooLarge; the parser stops there. What came is mostly too short to hold such a head."""
+        if self._head + len(self._data) > MAX_HEAD_BYTES:
+            size = len(self.url) + sum(len(name) + len(value) + len(b": \r\n") for name, value in self.headers)
+            if size > MAX_HEAD_BYTES:
+                self._head = size
+                raise _too_large()
 
     def on_headers_complete(self) -> None:
+        self.check_head()
         if not self.parser.should_upgrade():
             super().on_headers_complete()
 
@@ -183,7 +192,8 @@ class GuardedHttp(HttpToolsProtocol):
         self.data_received(b"\r\n".join([*lines, b"", b""]) + rest)
 
     def send_400_response(self, msg: str) -> None:
-        self._end(InvalidRequest("a request in HTTP/1.1", "something else"))
+        too_large = self._head > MAX_HEAD_BYTES
+        self._end(_too_large() if too_large else InvalidRequest("a request in HTTP/1.1", "something else"))
 
     def look(self) -> None:
         """Called once a second: ends the connection where a part of a request takes too long."""
@@ -243,3 +253,7 @@ class GuardedHttp(HttpToolsProtocol):
         if self.cycle is not None and self.cycle.scope is self.scope:
             self.cycle.disconnected = True  # what the application still says goes nowhere
         self.transport.close()
+
+
+def _too_large() -> HeadersTooLarge:
+    return HeadersTooLarge(f"a request line and headers of at most {MAX_HEAD_BYTES} bytes", "more")

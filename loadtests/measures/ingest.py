@@ -9,7 +9,7 @@ from typing import Final
 
 from engage.store import connect
 from loadtests import processes, realistic
-from loadtests.generator import load
+from loadtests.generator import Done, load
 from loadtests.measures.row import ROUNDS, Row, percentile, ratio
 from loadtests.openloop import pace
 from loadtests.readback import compare
@@ -28,7 +28,7 @@ def ingest(quick: bool) -> Iterator[Row]:
         url = stack.enter_context(processes.store(processes.settings_in(folder)))
         port, _ = stack.enter_context(processes.api(folder))
         bare = stack.enter_context(processes.yardstick())
-        peak = 0.0
+        peak = bare_peak = 0.0
         for title, path, size, reach in ROWS:
             bodies = realistic.bodies(size)
             load(port, path, bodies, 0.5)
@@ -46,25 +46,36 @@ def ingest(quick: bool) -> Iterator[Row]:
                 f"{len(bodies[0])} bytes; {median(ours) * size:,.0f} events/s; {kept:,} acknowledged messageIds found in the log",
                 lost,
             )  # fmt: skip
-            peak = peak or median(ours)
-        yield _at_half(url, port, peak / 2, seconds * 3, rounds)
+            peak, bare_peak = peak or median(ours), bare_peak or median(theirs)
+        yield _at_half(url, port, peak / 2, bare, bare_peak / 2, seconds * 3, rounds)
 
 
-def _at_half(url: str, port: int, rate: float, seconds: float, rounds: int) -> Row:
-    """Single events at a steady pace, whether the last one was answered or not; each is timed from when it was due."""
+def _at_half(url: str, port: int, rate: float, bare: int, bare_rate: float, seconds: float, rounds: int) -> Row:
+    """Single events at a steady pace, whether the last one was answered or not; each is timed from when it was due. The bare
+    endpoint at half of its own peak tells how steady the machine itself is."""
     bodies = realistic.bodies(1)
-    halves, highs, ratios, lost = [], [], [], ""
+    halves, highs, ratios, theirs, lost = [], [], [], [], ""
     for _ in range(rounds):
         connect(url).flushall()
         done = pace(port, "/v1/track", bodies, rate, seconds)
-        settled = done.milliseconds[len(done.milliseconds) // 10 :]
-        halves.append(percentile(settled, 0.5))
-        highs.append(percentile(settled, 0.99))
-        ratios.append(highs[-1] / halves[-1])
+        low, high = _half_and_high(done)
+        halves.append(low)
+        highs.append(high)
+        ratios.append(high / low)
         lost = lost or compare(url, done.acknowledged, 1) or done.problem
+        low, high = _half_and_high(pace(bare, "/v1/track", bodies, bare_rate, seconds))
+        theirs.append((high / low, high))
+    shares, times = zip(*theirs, strict=True)
     note = f"{rate:,.0f} requests/s, open loop, from when each was due; worst of {rounds} rounds {max(ratios):.1f}"
+    note += f"; the bare endpoint at half of its own peak: {median(shares):.1f}, p99 {median(times):.2f} ms"
     name = "single events at half of the peak, p99 / p50"
     return Row(name, "ms", median(highs), median(halves), median(ratios), 3, False, note, lost)
+
+
+def _half_and_high(done: Done) -> tuple[float, float]:
+    """The p50 and the p99, once the pace was found."""
+    settled = done.milliseconds[len(done.milliseconds) // 10 :]
+    return percentile(settled, 0.5), percentile(settled, 0.99)
 
 
 def fsync(quick: bool) -> Iterator[Row]:

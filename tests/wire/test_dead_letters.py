@@ -4,10 +4,12 @@ import gzip
 import json
 import uuid
 
+import httpx
 import pytest
 
 from engage.settings import load_settings
 from engage.store import connect
+from engage.wire import MAX_BATCH_BYTES
 from tests.conftest import until
 from tests.wire.conftest import Wire
 
@@ -121,6 +123,40 @@ def test_where_an_escape_may_hide_a_proof_nothing_is_kept(wire: Wire, person: st
     assert wire.post("/v1/track", body).status_code == 400
     newest = wire.server(f"{ROUTE}?limit=1").json()["letters"][0]
     assert (newest["error"]["field"], newest["event"]) == ("$", None)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "field"),
+    [
+        ({}, b"x" * (MAX_BATCH_BYTES + 1), "$"),
+        ({"transfer-encoding": "chunked"}, b"x" * (MAX_BATCH_BYTES + 1), "$"),
+        ({"content-encoding": "gzip"}, b"no gzip", "$"),
+        ({"content-encoding": "gzip"}, gzip.compress(b" " * (MAX_BATCH_BYTES + 1)), "$"),
+        ({"content-encoding": "br"}, b"{}", "Content-Encoding"),
+    ],
+)
+def test_of_a_body_that_nobody_can_read_the_reason_is_kept(
+    wire: Wire, headers: dict[str, str], body: bytes, field: str
+) -> None:
+    def newest() -> dict:
+        return wire.server(f"{ROUTE}?limit=1").json()["letters"][0]
+
+    def send(key: str) -> httpx.Response:
+        parts = (body[at : at + 65_536] for at in range(0, len(body), 65_536))
+        content = parts if "transfer-encoding" in headers else body
+        return wire.http.post("/v1/batch", content=content, headers=headers, auth=(key, ""))
+
+    wire.post("/v1/track", b"one before")
+    before = newest()
+    reply = send("nobody")
+    assert reply.status_code in (400, 413)
+    assert newest() == before  # nobody's
+    assert send(wire.key).json() == reply.json()
+    letter = newest()
+    assert letter != before
+    assert (letter["kind"], letter["error"], letter["event"]) == ("malformed", reply.json()["error"], None)
+    assert letter["error"]["field"] == field
+    wire.track("somebody", "Goes On")
 
 
 def test_what_cannot_be_delivered_or_decided_stands_there_too(wire: Wire, person: str) -> None:

@@ -6,12 +6,14 @@ import os
 import re
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import redis
 
+from engage.protocol import MAX_HEAD_BYTES
 from engage.settings import load_settings
 from tests.conftest import until
 from tests.wire.conftest import Wire
@@ -296,3 +298,21 @@ def test_no_answer_is_taken_for_that_of_an_earlier_call(line: Line, person: str)
     with contextlib.suppress(AssertionError, ConnectionError):  # it may just be closed
         assert line.reply()[0] == 200
     until(lambda: len(line.wire.events(person)) == 1, what="the first is in the log")
+
+
+@pytest.mark.parametrize("route", ["POST /v1/track", "GET /healthz"])
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_a_head_has_64_kb_and_not_a_byte_more(wire: Wire, route: str, pieces: int) -> None:
+    body = json.dumps({"writeKey": wire.key, "userId": "u", "event": "E"}).encode()
+    lines = [b"host: x", b"content-length: %d" % len(body), b"x: "]
+    room = MAX_HEAD_BYTES - len(route.split()[1]) - sum(len(line) + 2 for line in lines)
+    for more, expected in ((0, 200), (1, 431)):
+        line = Line(wire)
+        text = b"\r\n".join([f"{route} HTTP/1.1".encode(), *lines]) + b"y" * (room + more) + b"\r\n\r\n" + body
+        step = -(-len(text) // pieces)
+        for start in range(0, len(text), step):
+            line.send(text[start : start + step])
+            time.sleep(0.05 * (pieces > 1))
+        status, _, answer = line.reply()
+        assert (status, status == 200 or answer["error"]["code"]) == (expected, status == 200 or "headers_too_large")
+        line.socket.close()
