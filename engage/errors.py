@@ -20,10 +20,11 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from rules import Problem
+from rules import Problem, in_words
 
 # What msgspec says, as far as it is taken apart.
 _EXPECTED = re.compile(r"Expected (.+?)(?:, got (.+?))?(?: - at `(.+)`)?")
+_TRUNCATED = "Input data was truncated"
 _FIELD = re.compile(r"Object (missing required|contains unknown) field `(.*?)`(?: - at `(.+)`)?", re.DOTALL)
 
 
@@ -71,19 +72,21 @@ class InvalidEvent(InvalidRequest):
 
     @classmethod
     def from_decoder(cls, error: Exception) -> "InvalidEvent":
-        """From what msgspec says of a body, e.g. ``Expected `str`, got `int` - at `$.event` ``."""
+        """From what msgspec says of a body, e.g. ``Expected `str`, got `int` - at `$.event` ``, in the words of JSON."""
         if isinstance(error, RecursionError):
             return cls("JSON of reasonable depth", "a deeper one", field="$")
         if found := _FIELD.fullmatch(str(error)):
             what, name, within = found.groups()
             field = f"{within or '$'}.{name}"
             if what == "missing required":
-                return cls("a value", "nothing", field=field)
+                return cls(f"a field `{name}`", "none", field=field)
             return cls("a field that is known", f"`{name}`", field=field)
         found = _EXPECTED.fullmatch(str(error))
         if found is None:
-            return cls("a JSON object in UTF-8", str(error), field="$")
-        return cls(found[1], found[2], field=found[3] or "$")
+            said = "nothing, or one that ends too early" if str(error) == _TRUNCATED else str(error)
+            return cls("a JSON object in UTF-8", said, field="$")
+        expected, got, field = found.groups()
+        return cls(in_words(expected).removesuffix(" or null"), got and in_words(got), field=field or "$")
 
 
 class PayloadTooLarge(InvalidEvent):

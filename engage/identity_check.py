@@ -16,6 +16,7 @@ from jwt.warnings import InsecureKeyLengthWarning
 from engage.doctor import Finding
 from engage.times import iso
 from engage.verification import ALGORITHM, LEEWAY_SECONDS, Claims, Refusal, read_token, signed_events, user_hash
+from rules import in_words
 
 LONG_SECONDS: Final = 24 * 3_600  # a token that lives longer is no short-lived one
 _MILLISECONDS: Final = 1e11  # an `exp` beyond is not meant in seconds
@@ -46,14 +47,16 @@ def _hash(secrets: Sequence[str], others: Mapping[str, str], given: str, user: s
     yield Finding(
         "bad", "userHash", f"does not prove {user!r}", "HMAC-SHA256 of the userId, key: identity secret, in hex"
     )
-    if len(given) != 64 or not _is_hex(given):
+    formed = len(given) == 64 and _is_hex(given)
+    if not formed:
         yield Finding("bad", "form", f"expected 64 hex digits, got {len(given)} characters")
     for said, digest in _attempts(secrets, others, user):
         if given.lower() == digest.hex() or given in _base64_forms(digest):
             form = "" if given.lower() == digest.hex() else ", in Base64"
             yield Finding("bad", "it is", said + form, "mend that in your backend")
             return
-    yield Finding("note", "it is", "of another userId, or by a secret that is not known here")
+    if formed:
+        yield Finding("note", "it is", "of another userId, or by a secret that is not known here")
 
 
 def _attempts(secrets: Sequence[str], others: Mapping[str, str], user: str) -> Iterator[tuple[str, bytes]]:
@@ -184,7 +187,7 @@ def _contents(token: str, claims: Mapping[str, Any]) -> Iterator[Finding]:
         found = msgspec.convert({"sub": "", "exp": 0, **_only(claims, "traits", "group")}, Claims)
         signed_events("", token, found)
     except (msgspec.ValidationError, Refusal) as error:
-        yield Finding("bad", "traits, group", str(error), "traits: an object; group: an id, or {id, traits}")
+        yield Finding("bad", "traits, group", in_words(str(error)), "traits: an object; group: an id, or {id, traits}")
         return
     if found.traits:
         yield Finding("good", "traits", ", ".join(found.traits))

@@ -85,8 +85,12 @@ def rotate_(
     keep_here(settings.data_dir, key)
     _in_database(settings, record, _use("keys rotate", made))
     typer.echo(key)
-    until = "until they are revoked (`engage keys revoke ID`)" if grace is None else f"for {grace} yet"
-    typer.echo(f"{made.id}: kept in {settings.data_dir / FILE}; the other secret keys are valid {until}", err=True)
+    typer.echo(f"{made.id}: kept in {settings.data_dir / FILE}", err=True)
+    now = iso(now_ms())
+    for other in _in_database(settings, listed, FIRST):
+        if other.id != made.id and other.ended(now) is None:
+            until = other.expires_at or "it is revoked (`engage keys revoke`)"
+            typer.echo(f"{other.id} ({other.prefix}…) is valid until {until}", err=True)
 
 
 @keys.command("revoke")

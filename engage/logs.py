@@ -39,7 +39,7 @@ def configure_logging(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(_LEVELS[settings.log_level])
-    for noisy in ("rq.worker", "rq.scheduler", "uvicorn.error", "alembic", "watchfiles"):
+    for noisy in ("rq.worker", "rq.scheduler", "uvicorn.error", "alembic", "watchfiles", "httpx"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

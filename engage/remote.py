@@ -46,7 +46,7 @@ class Remote:
     def __init__(self, url: str, key: str) -> None:
         self.url = url
         # A service on this machine is not asked through a proxy of the environment.
-        self._http = httpx.Client(base_url=url, auth=(key, ""), timeout=TIMEOUT, trust_env=not _is_here(url))
+        self._http = httpx.Client(base_url=url, auth=(key, ""), timeout=TIMEOUT, trust_env=not is_here(url))
 
     def get(self, path: str, kind: type[T], **query: str | int) -> T:
         return self._ask("GET", path, kind, params=query)
@@ -84,7 +84,7 @@ class Remote:
 def find_service(settings: Settings) -> Remote:
     """The service that the settings name. Where no key is set and it runs on this machine, the key that was made here."""
     key = settings.secret_key
-    if key is None and _is_here(settings.url):
+    if key is None and is_here(settings.url):
         key = kept_here(settings.data_dir)
     if key is None:
         raise ConfigurationError(
@@ -96,5 +96,5 @@ def find_service(settings: Settings) -> Remote:
     return Remote(settings.url, key)
 
 
-def _is_here(url: str) -> bool:
+def is_here(url: str) -> bool:
     return urlsplit(url).hostname in _HERE

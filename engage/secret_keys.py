@@ -20,6 +20,7 @@ from engage.settings import Settings
 from engage.times import iso, now_ms
 
 FILE: Final = "secret-key"
+PREFIX: Final = "sk_"
 _SHOWN: Final = 7  # characters of a key that tell it apart; never more than a quarter of it
 # `first`: made with the project; `made`: by `engage keys rotate`; `setting`: named by ENGAGE_SECRET_KEY.
 Source = Literal["first", "made", "setting"]
@@ -88,7 +89,7 @@ def _replace(connection: Connection, project: str, but: str = "") -> None:
 
 
 def new_key() -> str:
-    return "sk_" + secrets.token_urlsafe(24)
+    return PREFIX + secrets.token_urlsafe(24)
 
 
 def listed(engine: Engine, project: str) -> list[SecretKey]:
@@ -97,14 +98,10 @@ def listed(engine: Engine, project: str) -> list[SecretKey]:
         return _keys(connection, project)
 
 
-def valid(engine: Engine) -> list[tuple[bytes, SecretKey]]:
-    """Every project's keys that open something now, each with its SHA-256."""
-    now = iso(now_ms())
-    wanted = select(table).where(
-        table.c.revoked_at.is_(None), or_(table.c.expires_at.is_(None), table.c.expires_at > now)
-    )
+def known(engine: Engine) -> list[tuple[bytes, SecretKey]]:
+    """Every project's keys, those that have ended too, each with its SHA-256."""
     with engine.connect() as connection:
-        return [(bytes.fromhex(row.hash), _key(row)) for row in connection.execute(wanted)]
+        return [(bytes.fromhex(row.hash), _key(row)) for row in connection.execute(select(table))]
 
 
 def rotate(engine: Engine, project: str, grace_ms: int | None) -> tuple[SecretKey, str]:
@@ -166,7 +163,10 @@ def kept_here(data_dir: Path) -> str | None:
 def forget_here(engine: Engine, data_dir: Path) -> None:
     """Takes the file away where its key opens nothing any more: commands would only be refused with it."""
     key = kept_here(data_dir)
-    if key is not None and all(kept.hex() != digest(key) for kept, _ in valid(engine)):
+    if key is None:
+        return
+    now = iso(now_ms())
+    if not any(kept.hex() == digest(key) and held.ended(now) is None for kept, held in known(engine)):
         (data_dir / FILE).unlink(missing_ok=True)
 
 

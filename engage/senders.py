@@ -6,9 +6,9 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from engage.access import basic_user, check_origin
+from engage.access import BY_WRITE_KEY, NOT_IN_PAGES, basic_user, check_origin, no_key
 from engage.audit import KEY
-from engage.errors import Forbidden, Unauthorized
+from engage.errors import Forbidden
 from engage.identity import Identity
 from engage.keyring import KeyRing
 from engage.keys import Logs
@@ -71,16 +71,18 @@ class Senders:
                     self._basic[authorization] = sender
         if sender is None and in_body is not None:
             sender = self._pages.get(in_body)
+        in_query = None
         if sender is None and scope["query_string"]:
-            sender = self._pages.get(parse_qs(scope["query_string"].decode("latin-1")).get("writeKey", [""])[0])
+            in_query = parse_qs(scope["query_string"].decode("latin-1")).get("writeKey", [""])[0]
+            sender = self._pages.get(in_query)
         if sender is None:
-            raise Unauthorized("a valid write key as Basic auth user name, as `writeKey` in the body, or in the query")
+            given = (basic_user(authorization) if authorization is not None else None, in_body, in_query)
+            raise no_key(BY_WRITE_KEY, given, self._ring, scope, "writeKey")
         if sender.key is not None:
             scope[KEY] = sender.key
         if origin is not None:
             if sender.trusted:
-                hint = "a secret key belongs on servers only: take it out of the page, and use the write key"
-                raise Forbidden("the write key from a page", "the secret key", field="Authorization", hint=hint)
+                raise Forbidden("the write key from a page", "the secret key", field="Authorization", hint=NOT_IN_PAGES)
             check_origin(sender.project, origin)
         return sender
 

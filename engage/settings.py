@@ -17,6 +17,7 @@ from engage.errors import ConfigurationError
 from engage.limits import Rate, parse_rate
 
 PREFIX: Final = "ENGAGE_"
+SAFE_SECRET: Final = 32  # bytes: RFC 7518, section 3.2
 MAX_SOCKET_PATH: Final = 100
 _PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9/._+~-]+")
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s,@]+", re.IGNORECASE)
@@ -125,12 +126,33 @@ def _duration_ms(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+def _secret(text: str) -> str:
+    if len(text.encode()) < SAFE_SECRET:
+        raise ValueError
+    return text
+
+
 def _folder(text: str) -> Path:
     return Path(text).expanduser()
 
 
+class _Part(ValueError):
+    """The part of a list that is wrong."""
+
+
+def _each(text: str, parse: Callable[[str], str]) -> tuple[str, ...]:
+    found = []
+    for part in text.split(","):
+        if part.strip():
+            try:
+                found.append(parse(part.strip()))
+            except ValueError:
+                raise _Part(part.strip()) from None
+    return tuple(found)
+
+
 def _origins(text: str) -> tuple[str, ...]:
-    return tuple(_origin(part.strip().rstrip("/")) for part in text.split(",") if part.strip())
+    return _each(text, lambda part: _origin(part.rstrip("/")))
 
 
 def _origin(text: str) -> str:
@@ -147,7 +169,7 @@ def _origin(text: str) -> str:
 def _networks(text: str) -> tuple[str, ...]:
     if text.lower() == "none":
         return ()
-    return tuple(str(ipaddress.ip_network(part.strip())) for part in text.split(",") if part.strip())
+    return _each(text, lambda part: str(ipaddress.ip_network(part)))
 
 
 def _key(text: str) -> str:
@@ -178,7 +200,7 @@ TABLE: Final = (
     ),
     Setting("write_key", "ENGAGE_WRITE_KEY", "1 to 200 ASCII characters without : or space", _key, None, "the first project's write key; not set: made once and kept", is_secret=True),
     Setting("secret_key", "ENGAGE_SECRET_KEY", "1 to 200 ASCII characters without : or space", _key, None, "a secret key of the first project, in the place of the one before; not set: one is made once", is_secret=True),
-    Setting("identity_secret", "ENGAGE_IDENTITY_SECRET", "a text", str, None, "turns identity verification on: a page proves its userId with a userHash or a userToken", is_secret=True),
+    Setting("identity_secret", "ENGAGE_IDENTITY_SECRET", f"a random text of at least {SAFE_SECRET} bytes", _secret, None, "turns identity verification on: a page proves its userId with a userHash or a userToken", is_secret=True),
     Setting("identity_secret_old", "ENGAGE_IDENTITY_SECRET_OLD", "a text", str, None, "the identity secret before, valid too while both are set; not kept", is_secret=True),
     Setting("identity_enforce", "ENGAGE_IDENTITY_ENFORCE", "off, inbox or all", _one_of("off", "inbox", "all"), "inbox", "what an unproven userId is refused once there is an identity secret: nothing, reading its messages, or everything"),
     Setting("allowed_origins", "ENGAGE_ALLOWED_ORIGINS", "origins such as https://app.example.com or https://*.example.com, separated by commas", _origins, "", "pages that may call the public wire; empty: any"),
@@ -217,12 +239,15 @@ def load_settings(environment: Mapping[str, str] = os.environ, /, **given: str |
         text = given.get(setting.field) or environment.get(setting.variable) or setting.default
         try:
             values[setting.field] = None if text is None else setting.parse(text)
-        except ValueError:
+        except ValueError as error:
             got = f"{len(text or '')} characters that are not" if setting.is_secret else repr(text)
+            if isinstance(error, _Part) and error.args[0] != text:
+                got = f"{error.args[0]!r} among them"
             problems.append(f"{setting.variable}: expected {setting.expected}, got {got}")
     if (values.get("redis_url") or "").startswith("redis+cluster:") and not values.get("queue_url", True):
         problems.append("ENGAGE_QUEUE_URL: expected a server for RQ, which runs on no cluster, got nothing")
     if problems:
+        problems += unknown_variables(environment)
         raise ConfigurationError("valid settings", "\n  ".join(["these:", *problems]))
     values["data_dir"] = data = values["data_dir"].resolve()
     external = values["redis_url"]

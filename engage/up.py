@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import math
 import signal
 import socket
@@ -161,6 +162,13 @@ def check_port(settings: Settings) -> None:
             try:
                 probe.bind(address)
             except OSError as error:
+                if error.errno == errno.EADDRNOTAVAIL:
+                    raise ConfigurationError(
+                        "an address of this machine",
+                        settings.host,
+                        field="ENGAGE_HOST",
+                        hint="127.0.0.1 is for this machine alone, 0.0.0.0 for all that reach it",
+                    ) from None
                 raise ConfigurationError(
                     "a free port",
                     f"{settings.host}:{settings.port}, {error.strerror or error}{_listening(settings.port)}",

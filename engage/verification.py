@@ -18,6 +18,7 @@ from jwt.warnings import InsecureKeyLengthWarning
 
 from engage.errors import Forbidden
 from engage.wire import MAX_DEPTH, too_deep
+from rules import in_words
 
 LEEWAY_SECONDS: Final = 60  # how far the clocks of backend and service may be apart: of `exp`, `nbf` and `iat`
 MAX_TOKEN: Final = 8 * 1024  # characters
@@ -93,7 +94,7 @@ def read_token(secrets: Iterable[str], token: str) -> Claims:
         except jwt.ImmatureSignatureError:
             raise Refusal("one that is not valid yet", passing=True) from None
         except (jwt.PyJWTError, msgspec.ValidationError) as error:
-            raise Refusal(f"one that is not valid ({error})") from None
+            raise Refusal(f"one that is not valid ({in_words(str(error))})") from None
         except (RecursionError, ValueError, OverflowError):  # of what stands in a header or a claim
             raise Refusal("one that cannot be read") from None
     raise Refusal(said)
@@ -119,7 +120,7 @@ def signed_events(user: str, token: str, claims: Claims) -> tuple[bytes, ...]:
         try:
             event = msgspec.json.encode({**call, "messageId": f"signed-{kind}-{name}", "userId": user})
         except (OverflowError, ValueError, RecursionError) as error:
-            raise Refusal(f"one whose {kind} traits cannot be kept ({error})") from None
+            raise Refusal(f"one whose {kind} traits cannot be kept ({in_words(str(error))})") from None
         if too_deep(event):
             raise Refusal(f"one whose {kind} traits are nested deeper than {MAX_DEPTH}")
         events.append(event)
@@ -159,8 +160,9 @@ class Verifier:
                 got = str(refused)
             return Forbidden(EXPECTED_TOKEN, got, field="userToken", hint=hint)
         if given_hash is None and given_token is None:
-            got = "none"
-        elif isinstance(given_hash, str) and len(given_hash) == 64:
+            expected = f"{EXPECTED_HASH}; or, as userToken, {EXPECTED_TOKEN}"
+            return Forbidden(expected, "neither", field="userHash", hint=hint)
+        if isinstance(given_hash, str) and len(given_hash) == 64:
             got = "the hash of another userId, or by another secret"
         elif isinstance(given_hash, str):
             got = f"a text of {len(given_hash)} characters"

@@ -18,6 +18,7 @@ from rules.outcome import Considered, Delivery, Outcome
 from rules.problems import Problem
 from rules.rulebook import Rulebook, compile_rulebook
 from rules.schema import KINDS, document_schema
+from rules.shape import in_words
 from rules.state import State, decode_state, encode_state, new_state
 from rules.tally import summary as tally_summary
 from rules.trial import Trial, trial_rulebook, try_case
@@ -75,6 +76,7 @@ __all__ = [
     "explain",
     "format_duration",
     "hash16",
+    "in_words",
     "lost_references",
     "new_state",
     "parse",

@@ -17,6 +17,11 @@ _PLAIN = re.compile(rf"`((?:{'|'.join(_WORDS)})(?: \| (?:{'|'.join(_WORDS)}))*)`
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 
 
+def in_words(said: str) -> str:
+    """What msgspec says of types, in words: `` `int | null` `` is "a whole number or null"."""
+    return _PLAIN.sub(lambda found: " or ".join(_WORDS[name] for name in found[1].split(" | ")), said)
+
+
 def to_struct(value: Any, struct: type[S], report: Report) -> S | None:
     """The document as its Struct, or None with the problems reported."""
     before = len(report.problems)
@@ -110,7 +115,7 @@ def _add(error: msgspec.ValidationError, value: Any, path: Path, report: Report)
         if key == "" and not index.isdigit():
             break  # `[...]`: msgspec does not say which key
         steps.append(key or int(index))
-    what = _PLAIN.sub(lambda found: " or ".join(_WORDS[name] for name in found[1].split(" | ")), match["what"])
+    what = in_words(match["what"])
     what = what.partition(", got ")[0].replace(" of length >= 1", " that is not empty").removesuffix(" or null")
     report.add((*path, *steps), f"{what}, got {kind_of(_reach(value, steps))}")
 

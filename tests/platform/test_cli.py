@@ -213,6 +213,19 @@ class TestDoctor:
         for what in ("python", "data folder", "log store", "database", "port", "rules"):
             assert f"good  {what}: " in done.stdout
 
+    def test_says_whether_the_service_runs(self, engage, service, free_port):
+        running = service()
+        done = engage("doctor", ENGAGE_URL=running.url)
+        assert f"good  service: runs at {running.url}" in done.stdout
+        assert "/readyz" not in done.stderr
+        done = engage("doctor", ENGAGE_URL=f"http://127.0.0.1:{free_port}")
+        assert f"note  service: does not answer at http://127.0.0.1:{free_port}: " in done.stdout
+        assert "name its address in ENGAGE_URL" in done.stdout
+
+    def test_an_address_that_is_not_of_this_machine_is_no_matter_of_the_port(self, engage):
+        said = engage("doctor", ENGAGE_HOST="192.0.2.1").stdout
+        assert "Expected an address of this machine, got 192.0.2.1 - at ENGAGE_HOST" in said
+
     def test_says_what_is_missing_and_how_to_mend_it(self, engage, free_port, write_documents):
         done = engage(
             "doctor",

@@ -70,11 +70,12 @@ def test_an_event_in_a_batch_is_named_by_its_place():
 @pytest.mark.parametrize(
     ("body", "field", "expected", "got"),
     [
-        (b'{"event": 1}', "$.event", "`str`", "`int`"),
-        (b"[]", "$", "`object`", "`array`"),
-        (b"{}", "$.event", "a value", "nothing"),
+        (b'{"event": 1}', "$.event", "a text", "a whole number"),
+        (b"[]", "$", "an object", "an array"),
+        (b"{}", "$.event", "a field `event`", "none"),
         (b'{"event": "", "more": 1}', "$.more", "a field that is known", "`more`"),
-        (b'{"event": ', "$", "a JSON object in UTF-8", "Input data was truncated"),
+        (b'{"event": ', "$", "a JSON object in UTF-8", "nothing, or one that ends too early"),
+        (b"", "$", "a JSON object in UTF-8", "nothing, or one that ends too early"),
     ],
 )
 def test_what_the_decoder_says_is_taken_over(body, field, expected, got):

@@ -43,11 +43,11 @@ def test_settings_go_before_kept_keys_and_are_kept(settings):
     made = load_projects(settings)[0]
     named = {
         "ENGAGE_WRITE_KEY": "wk",
-        "ENGAGE_IDENTITY_SECRET": "hush",
+        "ENGAGE_IDENTITY_SECRET": "hush" * 8,
         "ENGAGE_ALLOWED_ORIGINS": "https://a.example,https://b.example",
     }
     [project] = load_projects(with_(settings, **named))
-    assert (project.write_key, project.hash_secret, project.identity_secret) == ("wk", made.hash_secret, "hush")
+    assert (project.write_key, project.hash_secret, project.identity_secret) == ("wk", made.hash_secret, "hush" * 8)
     assert project.allowed_origins == ("https://a.example", "https://b.example")
     assert load_projects(settings) == [project]
 

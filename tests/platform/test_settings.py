@@ -103,6 +103,25 @@ def test_options_go_before_the_environment_and_empty_is_not_set():
     assert (settings.port, settings.host, settings.write_key) == (2000, "127.0.0.1", None)
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {"ENGAGE_ALLOWED_ORIGINS": "https://a.example, b.example,https://c.example"},
+            "ENGAGE_ALLOWED_ORIGINS: expected origins such as .*, got 'b.example' among them",
+        ),
+        ({"ENGAGE_ALLOWED_ORIGINS": "*"}, r"ENGAGE_ALLOWED_ORIGINS: expected origins .*, got '\*'$"),
+        ({"ENGAGE_TRUSTED_PROXIES": "10.0.0.0/8,10.0.0.1/8"}, "got '10.0.0.1/8' among them"),
+        ({"ENGAGE_IDENTITY_SECRET": "hush" * 7}, "at least 32 bytes, got 28 characters that are not"),
+        ({"ENGAGE_PORT": "0", "ENGAGE_PROT": "1"}, "ENGAGE_PROT is no setting; did you mean ENGAGE_PORT"),
+    ],
+)
+def test_the_part_that_is_wrong_is_named(given, said):
+    with pytest.raises(ConfigurationError, match=said) as raised:
+        load_settings(given)
+    assert "hush" not in str(raised.value)
+
+
 def test_an_unknown_variable_is_told_with_the_nearest_right_name():
     assert unknown_variables({"ENGAGE_PROT": "1", "ENGAGE_PORT": "1", "HOME": "/"}) == [
         "ENGAGE_PROT is no setting; did you mean ENGAGE_PORT?"

@@ -127,6 +127,13 @@ def test_a_running_service_learns_of_new_and_of_ended_keys(wire: Wire) -> None:
     until(lambda: status("/api/stats", auth=(new, "")) == 401, what="it is refused")
     until(lambda: status("/v1/track", **server) == 401, what="also where it was remembered")
     assert status("/api/stats", auth=(before, "")) == 200
+    said = httpx.get(wire.product.url + "/api/stats", auth=(new, "")).json()["error"]
+    which = ended.stdout.split()[0]
+    assert (said["got"], said["field"]) == (f"the secret key {which}, which has ended", "Authorization")
+    until(
+        lambda: {("GET", 401), ("POST", 401)} <= {(row["method"], row["status"]) for row in trail(wire, key=which)},
+        what="the trail tells which ended key was tried",
+    )
     rows = trail(wire, limit=500)
     assert {row["route"].split(" (")[0] for row in rows if row["method"] == "engage"} == {"keys rotate", "keys revoke"}
     (wire.product.data_dir / "secret-key").write_text(before + "\n")

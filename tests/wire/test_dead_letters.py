@@ -43,7 +43,7 @@ def test_a_malformed_event_of_a_batch_is_kept_with_reason_and_place_and_its_neig
     assert [letter["event"] for letter in reversed(found)] == sent[1:4]
     assert {letter["kind"] for letter in found} == {"malformed"}
     assert found[-1]["error"]["field"] == "$.batch[1].event"
-    assert found[-1]["error"]["got"] == "`int`"
+    assert found[-1]["error"]["got"] == "a whole number"
     assert found[-1]["received_at"].endswith("Z")
     assert len(wire.events(person)) == 2
 

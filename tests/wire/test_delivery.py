@@ -197,9 +197,12 @@ def test_many_streams_share_one_subscription(product, wire, person, listen):
         assert len([client for client in store.client_list() if int(client["sub"]) > 0]) == 1
 
 
+SECRET = "a secret of this test and of no other"
+
+
 def test_once_an_identity_secret_is_set_a_user_id_needs_its_proof(service):
-    running = service(env={"ENGAGE_IDENTITY_SECRET": "s3cret"})
-    good = hmac.new(b"s3cret", b"aiko", hashlib.sha256).hexdigest()
+    running = service(env={"ENGAGE_IDENTITY_SECRET": SECRET})
+    good = hmac.new(SECRET.encode(), b"aiko", hashlib.sha256).hexdigest()
     with httpx.Client(base_url=running.url, params={"writeKey": running.write_key}) as client:
         for path in ("/v1/inbox", "/v1/stream"):
             for query in (

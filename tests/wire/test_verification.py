@@ -99,7 +99,7 @@ def test_a_proof_counts_wherever_it_stands_and_does_not_go_into_the_log(guarded,
 @pytest.mark.parametrize(
     ("proof", "field", "got"),
     [
-        (lambda user: {}, "userHash", "none"),
+        (lambda user: {}, "userHash", "neither"),
         (lambda user: {"userHash": "0" * 64}, "userHash", "the hash of another userId, or by another secret"),
         (lambda user: {"userHash": user_hash(SECRET, "bob")}, "userHash", "the hash of another userId, or by another secret"),
         (lambda user: {"userHash": "short"}, "userHash", "a text of 5 characters"),

@@ -292,7 +292,7 @@ def test_a_large_flush_becomes_several_entries_in_order():
 
 def test_a_secret_key_in_a_page_is_told_from_a_wrong_key(wire):
     reply = wire.http.post("/v1/track", json={"event": "x", "userId": "u"}, auth=("nothing", ""))
-    assert (reply.status_code, "hint" in reply.json()["error"]) == (401, False)
+    assert (reply.status_code, reply.json()["error"]["got"]) == (401, "an unknown one")
     reply = wire.http.get("/v1/inbox", params={"writeKey": wire.product.secret_key, "userId": "u"})
     assert reply.status_code == 401
     assert (
@@ -309,3 +309,32 @@ def test_a_secret_key_in_a_page_is_told_from_a_wrong_key(wire):
 def test_a_text_that_never_closes_costs_no_more_than_its_length(ask, text):
     """With the square of it this would not end."""
     assert ask(text) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("which", "path", "field", "got"),
+    [
+        (None, "/v1/track", "writeKey", "none"),
+        ("nothing", "/v1/track", "writeKey", "an unknown one"),
+        ("sk_nothing", "/v1/track", "writeKey", "an unknown secret key"),
+        (None, "/api/stats", "Authorization", "none"),
+        ("nothing", "/api/stats", "Authorization", "an unknown one"),
+        ("the write key", "/api/stats", "Authorization", "the write key"),
+    ],
+)
+def test_a_refusal_tells_which_kind_of_key_came(wire, which, path, field, got):
+    key = {None: None, "the write key": (wire.key, "")}.get(which, (which or "", ""))
+    if path.startswith("/v1"):
+        reply = wire.http.post(path, json={"event": "x", "userId": "u"}, auth=key)
+    else:
+        reply = wire.http.get(path, auth=key)
+    error = reply.json()["error"]
+    assert (reply.status_code, error["field"], error["got"]) == (401, field, got)
+    assert "`engage keys`" in error["hint"]
+
+
+def test_a_secret_key_in_a_body_is_told_as_such(wire):
+    event = {"event": "x", "userId": "u", "writeKey": wire.product.secret_key}
+    error = wire.http.post("/v1/track", json=event).json()["error"]
+    assert (error["got"], error["field"]) == ("a secret key", "writeKey")
+    assert wire.product.secret_key not in str(error)
