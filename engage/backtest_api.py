@@ -155,8 +155,8 @@ def _read(asked: BacktestRequest, version: int, live: Definitions) -> runs.Asked
     """The run that was asked for. Raises InvalidRequest, NotFound, or BrokenDocuments with every problem of the drafts."""
     try:
         last = parse_duration(asked.last)
-    except DurationError as error:
-        raise InvalidRequest("a duration such as 7d or 12h", str(error)[:200], field="$.last") from None
+    except DurationError:
+        raise InvalidRequest("a duration such as 7d or 12h", repr(asked.last)[:60], field="$.last") from None
     if last <= 0:
         raise InvalidRequest("a duration longer than nothing", str(asked.last), field="$.last")
     if asked.all:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
+import msgspec
+
 from rules.analysis import analyse, check_id, read_limits
 from rules.cases import messages_in
 from rules.condition import Segments, read_condition, references
@@ -13,7 +15,7 @@ from rules.limits import MAX_TEXT_BYTES
 from rules.occasions import segments_of
 from rules.precedence import outranked
 from rules.privacy import denied_reads, read_privacy
-from rules.problems import Path, Problem, Report, Severity, nearest
+from rules.problems import Path, Problem, Report, Severity, nearest, show_path
 from rules.retention import beyond_retention
 from rules.shape import to_struct
 from rules.source import read_document
@@ -35,6 +37,7 @@ def parse(
         return None, report.problems
     document = to_struct(value, STRUCTS[kind], report)
     if document is None:
+        _check_the_rest(kind, value, report)
         return None, report.problems
     check_document(document, report)
     if retention is not None and not report.failed:
@@ -45,7 +48,35 @@ def parse(
 def shape_of(kind: DocumentKind, text: bytes, file: str) -> Document | None:
     """The document as far as its fields are in order, whatever else is wrong with it."""
     value, report = read_document(text, file)
-    return None if report.failed else to_struct(value, STRUCTS[kind], report)
+    if report.failed:
+        return None
+    document = to_struct(value, STRUCTS[kind], report)
+    return _sound_part(kind, value, report) if document is None else document
+
+
+def _check_the_rest(kind: DocumentKind, value: Any, report: Report) -> None:
+    """What is wrong with the fields that are in order by their shape, though others are not."""
+    document = _sound_part(kind, value, report)
+    if document is not None:
+        beside = Report(report.file, report.text, report.place)
+        check_document(document, beside)
+        sound = [name for name in value if not any(_at(name, problem) for problem in report.problems)]
+        report.take(found for found in beside.problems if any(_at(name, found) for name in sound))
+
+
+def _sound_part(kind: DocumentKind, value: Any, report: Report) -> Document | None:
+    """The document without the fields that have problems; None where it cannot do without them."""
+    if not isinstance(value, dict):
+        return None
+    known = {field.encode_name for field in msgspec.structs.fields(STRUCTS[kind])}
+    sound = {name for name in known & value.keys() if not any(_at(name, problem) for problem in report.problems)}
+    return to_struct({name: value[name] for name in sound}, STRUCTS[kind], Report(report.file))
+
+
+def _at(name: str, problem: Problem) -> bool:
+    """Whether a problem is of this field, or of something in it."""
+    place = show_path((name,))
+    return problem.path == place or problem.path.startswith((place + ".", place + "["))
 
 
 def check_document(document: Document, report: Report) -> None:

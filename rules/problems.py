@@ -74,6 +74,11 @@ class Report:
         if problem not in self.problems:
             self.problems.append(problem)
 
+    def take(self, problems: Iterable[Problem]) -> None:
+        """Adds problems that another report has found in the same document."""
+        self.problems += [found for found in problems if found not in self.problems]
+        del self.problems[MAX_PROBLEMS:]
+
     def place_of(self, path: Path) -> str:
         """A path with its line and column, to point at it from the problem of another."""
         if self.place is None:

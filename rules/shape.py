@@ -56,12 +56,12 @@ def _check_field(value: Any, wanted: Any, path: Path, report: Report) -> None:
         check_shape(value, inner, path, report)
         return
     before = len(report.problems)
-    if _origin(wanted) is list and isinstance(value, list):
+    if isinstance(value, list) and (options := _parts(wanted, list)):
         for index, item in enumerate(value):
-            _check_field(item, get_args(_bare(wanted))[0], (*path, index), report)
-    elif _origin(wanted) is dict and isinstance(value, dict):
+            _check_field(item, options[0], (*path, index), report)
+    elif isinstance(value, dict) and (options := _parts(wanted, dict)):
         for key, item in value.items():
-            _check_field(item, get_args(_bare(wanted))[1], (*path, key), report)
+            _check_field(item, options[1], (*path, key), report)
     if len(report.problems) == before:
         _convert(value, wanted, path, report)
 
@@ -84,8 +84,13 @@ def _bare(wanted: Any) -> Any:
     return get_args(wanted)[0] if get_origin(wanted) is Annotated else wanted
 
 
-def _origin(wanted: Any) -> Any:
-    return get_origin(_bare(wanted))
+def _parts(wanted: Any, kind: type) -> tuple[Any, ...]:
+    """Of what a field's list or dict is, where it is one (or may be one)."""
+    wanted = _bare(wanted)
+    for option in (wanted, *map(_bare, get_args(wanted))):
+        if get_origin(option) is kind:
+            return get_args(option)
+    return ()
 
 
 def _struct_in(wanted: Any) -> type[msgspec.Struct] | None:
@@ -117,7 +122,9 @@ def _add(error: msgspec.ValidationError, value: Any, path: Path, report: Report)
         steps.append(key or int(index))
     what = in_words(match["what"])
     what = what.partition(", got ")[0].replace(" of length >= 1", " that is not empty").removesuffix(" or null")
-    report.add((*path, *steps), f"{what}, got {kind_of(_reach(value, steps))}")
+    came = _reach(value, steps)
+    text = "the text " if isinstance(came, str) and came and "text" not in what else ""
+    report.add((*path, *steps), f"{what}, got {text}{kind_of(came)}")
 
 
 def _reach(value: Any, steps: list[str | int]) -> Any:

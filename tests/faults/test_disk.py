@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Service, running_services
+from tests.conftest import Service, running_services, until
 from tests.faults.harness import CHAOS, Traffic, drive, recover, seed, verify, write_definitions
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900 if CHAOS else 300)]
@@ -61,7 +61,7 @@ def test_a_full_disk_is_429_until_there_is_room_and_loses_nothing(small: Service
             assert (reply.status_code, reply.headers["retry-after"]) == (429, "1")
             assert reply.json()["error"]["code"] == "store_unavailable"
             await asyncio.sleep(dice.uniform(1, 8 if CHAOS else 2))
-            assert "no space left on the disk of" in small.log
+            await asyncio.to_thread(until, lambda: "no space left on the disk of" in small.log, 30, "it is told why")
             ballast.unlink()
             await asyncio.to_thread(recover, small, "there is room on the disk again", time.monotonic(), 60)
             await traffic.moved()

@@ -6,6 +6,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from rules import FORGOTTEN, LINKED, MERGED, MESSAGE_FAILED
+from rules.groups import CHANGED, KNOWN
 from tests.journeys.conftest import EXAMPLES, Demo, Visit, Visitor
 
 SITE = EXAMPLES / "demo-app" / "site"
@@ -66,6 +68,12 @@ def test_both_languages_say_the_same_things() -> None:
     for key, words in texts["en"].items():
         assert re.findall(r"\{\w+\}", words) or not re.search(r"\{\w+\}", texts["ja"][key]), key
         assert sorted(set(re.findall(r"\{\w+\}", words))) == sorted(set(re.findall(r"\{\w+\}", texts["ja"][key]))), key
+
+
+def test_what_the_service_itself_says_of_a_person_has_words() -> None:
+    texts = json.loads((SITE / "texts" / "en.json").read_text())
+    for name in (MERGED, LINKED, FORGOTTEN, MESSAGE_FAILED, CHANGED, KNOWN):
+        assert f"event.{name}" in texts
 
 
 def test_every_rule_is_named_in_japanese() -> None:

@@ -20,7 +20,7 @@ RULES: list[tuple[dict[str, Any], str, str]] = [
     ({"trigerr": 1}, "$.trigerr", "Unknown field `trigerr`; did you mean `trigger`?"),
     ({"message": 3}, "$.message", "Expected a text, got the number 3"),
     ({"priority": 101}, "$.priority", "Expected a whole number <= 100, got the number 101"),
-    ({"priority": "high"}, "$.priority", "Expected a whole number, got `high`"),
+    ({"priority": "high"}, "$.priority", "Expected a whole number, got the text `high`"),
     (
         {"id": "a b"},
         "$.id",
@@ -325,7 +325,7 @@ MESSAGES: list[tuple[dict[str, Any], str, str]] = [
         "Expected `tour`, `chat`, `article`, `banner`, `modal`, `tooltip`, `checklist`, `survey`, got `tuor`; did you mean `tour`?",
     ),
     ({"content": {}}, "$.content", "Expected an object that is not empty"),
-    ({"content": {"en": "hi"}}, "$.content.en", "Expected an object, got `hi`"),
+    ({"content": {"en": "hi"}}, "$.content.en", "Expected an object, got the text `hi`"),
     ({"content": {"english!": {}}}, "$.content.english!", "Expected a locale like `en` or `pt-BR`, got `english!`"),
     ({"expires": "never"}, "$.expires", "Expected a duration"),
     ({"show_on": {"paths": "/"}}, "$.show_on.paths", "Unknown field `paths`; did you mean `path`?"),
@@ -418,6 +418,21 @@ def test_every_problem_is_reported_at_once_with_its_place() -> None:
         str(problems[1])
         == "rules/x.json:6:13: error: $.condition.and[0].var: Unknown variable `usr.id`; did you mean `user`?"
     )
+
+
+@pytest.mark.parametrize("slip", [{"foo": 1}, {"priority": "high"}, {"frequency": {"max": "2", "per": "1d"}}])
+def test_a_field_of_a_wrong_shape_hides_no_other_problem(slip: dict[str, Any]) -> None:
+    broken = RULE | {"condition": {"===x": [1, 2]}, "schedule": {"days": ["mo"]}} | slip
+    found = {problem.path: problem.message for problem in problems_of("rule", broken)}
+    assert found["$.condition['===x']"] == "Unknown operator `===x`; did you mean `===`?"
+    assert found["$.schedule.days[0]"] == (
+        "Expected `mon`, `tue`, `wed`, `thu`, `fri`, `sat`, `sun`, got `mo`; did you mean `mon`?"
+    )
+    assert len(found) == 3
+
+
+def test_a_field_that_another_one_needs_is_not_missed_where_it_is_broken() -> None:
+    assert [problem.path for problem in problems_of("rule", RULE | {"message": 3})] == ["$.message"]
 
 
 def test_a_document_is_named_after_its_file() -> None:
