@@ -48,7 +48,7 @@ from engage.senders import Senders
 from engage.server import serve
 from engage.settings import Settings
 from engage.shards import fixed_shards
-from engage.store import STORE_ERRORS, Appender, connect_async, connect_subscriber
+from engage.store import STORE_ERRORS, Pipe, connect_async, connect_subscriber
 from engage.stream import Hub
 from engage.times import now_ms
 from engage.verified import read_users
@@ -85,8 +85,8 @@ class Service:
         self._client = connect_async(settings.redis_url)
         self._subscriber = connect_subscriber(settings.redis_url)
         self._metrics = Metrics()
-        self._appender = Appender(settings.redis_url)
-        commit = GroupCommit(self._appender.append, self._metrics.observe_commit)
+        self._pipe = Pipe(self._client)
+        commit = GroupCommit(self._pipe.append, self._metrics.observe_commit)
         self._identities = {project.id: Identity(project) for project in projects}
         self._engine = make_engine(settings)
         self._ring = KeyRing(self._engine)
@@ -160,7 +160,7 @@ class Service:
         await self.hub.close()
         await self._write_figure()
         await self._trail.write()
-        for client in (self._client, self._subscriber, self._appender):
+        for client in (self._pipe, self._client, self._subscriber):
             await client.aclose()
         self._rulebooks.close()
         self._engine.dispose()

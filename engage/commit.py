@@ -35,7 +35,7 @@ class Waiter(Protocol):
 
 class GroupCommit:
     """Appends records to the shards' logs. `append` writes entries and returns when they are on disk, as
-    `engage.store.Appender.append` does."""
+    `engage.store.Pipe.append` does."""
 
     def __init__(self, append: Append, observe: Callable[[int, float], None] = lambda events, seconds: None) -> None:
         self._append = append

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import resource
 import socket
 from typing import Any, Final
@@ -10,6 +9,7 @@ from typing import Any, Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from engage import collector
 from engage.direct import direct
 from engage.ingest import Ingest
 from engage.logs import get_logger
@@ -95,8 +95,5 @@ def serve(app: ASGIApp, ingest: Ingest, hub: Hub, proxies: Proxies, settings: Se
         timeout_keep_alive=settings.keep_alive_ms // 1_000,
         backlog=4_096,
     )
-    # What start-up made lives for ever: the collector need not look at it again, nor after every 700 new objects.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    collector.spare()
     _Server(config, hub, connections).run()

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import redis
 import redis.asyncio as aredis
+from hiredis import pack_command
 from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
@@ -73,33 +74,32 @@ def connect(url: str, timeout: float | None = TIMEOUT) -> Any:
     )
 
 
-class Appender:
-    """Appends entries to streams in one round trip: the write that every event waits for.
+Command = tuple[Any, ...]  # of str, bytes and int
 
-    On one server the commands are packed here and go over connections of their own, one for each call under way: redis-py's
-    pipeline costs several times as much as the rest of the way in (profiled: 220 µs for eight commands, 35 µs so). A cluster
-    gets the pipeline, which knows its nodes.
+
+class Pipe:
+    """Sends commands in one round trip: the writes and reads that every event waits for.
+
+    To one server they go over connections of its own, one for each call under way: redis-py's pipeline costs several times as much
+    as the rest of the way (profiled: 220 µs for eight commands, 35 µs so). A cluster gets the pipeline, which knows its nodes.
     """
 
-    def __init__(self, url: str) -> None:
-        self._cluster = connect_async(url) if url.startswith(_CLUSTER) else None
-        self._client = None if self._cluster else connect_async(url, timeout=None)
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._is_cluster = isinstance(client, AsyncRedisCluster)
         self._idle: list[Any] = []
 
-    async def append(self, entries: Sequence[tuple[str, bytes]]) -> None:
-        """Returns when the store has confirmed all `(stream, value of field e)`. Raises a store error; then the outcome is
-        unknown."""
-        if self._cluster is not None:
-            pipeline = self._cluster.pipeline(transaction=False)
-            for stream, value in entries:
-                pipeline.execute_command("XADD", stream, "*", "e", value)
-            await pipeline.execute()
-            return
-        assert self._client is not None
-        connection = self._idle.pop() if self._idle else self._client.connection_pool.make_connection()
+    async def run(self, commands: Sequence[Command]) -> list[Any]:
+        """The replies, in order. Raises a store error; then the outcome is unknown."""
+        if self._is_cluster:
+            pipeline = self._client.pipeline(transaction=False)
+            for command in commands:
+                pipeline.execute_command(*command)
+            return list(await pipeline.execute())
+        connection = self._idle.pop() if self._idle else self._connection()
         try:
             async with asyncio.timeout(TIMEOUT):
-                await _append(connection, entries)
+                replies = await _run(connection, commands)
         except BaseException as error:
             # What is still on its way on this connection must not be taken for the next reply.
             await connection.disconnect(nowait=True)
@@ -107,33 +107,37 @@ class Appender:
                 raise redis.exceptions.TimeoutError(f"no answer within {TIMEOUT:g} s") from error
             raise
         self._idle.append(connection)
+        return replies
+
+    def _connection(self) -> Any:
+        made = self._client.connection_pool.make_connection()
+        made.socket_timeout = None  # of each reply: there is one for all of them
+        return made
+
+    async def append(self, entries: Sequence[tuple[str, bytes]]) -> None:
+        """Returns when the store has confirmed all `(stream, value of field e)`; with `appendfsync always` they are on disk then."""
+        await self.run([("XADD", stream, "*", "e", value) for stream, value in entries])
+
+    async def evalsha(self, sha: str, number: int, *given: Any) -> Any:
+        """As the clients have it: see `Script`."""
+        return (await self.run([("EVALSHA", sha, number, *given)]))[0]
+
+    async def eval(self, body: str, number: int, *given: Any) -> Any:
+        return (await self.run([("EVAL", body, number, *given)]))[0]
 
     async def aclose(self) -> None:
-        for connection in self._idle:
-            await connection.disconnect()
-        for client in (self._cluster, self._client):
-            if client is not None:
-                await client.aclose()
+        """Closes its connections; the client is its owner's."""
+        while self._idle:
+            await self._idle.pop().disconnect(nowait=True)
 
 
-async def _append(connection: Any, entries: Sequence[tuple[str, bytes]]) -> None:
+async def _run(connection: Any, commands: Sequence[Command]) -> list[Any]:
     if _is_lost(connection):
         await connection.disconnect(nowait=True)
     if not connection.is_connected:
         await connection.connect()
-    packed: list[bytes] = []
-    for stream, value in entries:
-        name = stream.encode()
-        packed += (
-            b"*5\r\n$4\r\nXADD\r\n$%d\r\n" % len(name),
-            name,
-            b"\r\n$1\r\n*\r\n$1\r\ne\r\n$%d\r\n" % len(value),
-            value,
-            b"\r\n",
-        )
-    await connection.send_packed_command(b"".join(packed), check_health=False)
-    for _ in entries:
-        await connection.read_response()
+    await connection.send_packed_command(b"".join([pack_command(command) for command in commands]), check_health=False)
+    return [await connection.read_response() for _ in commands]
 
 
 def entry_order(entry: bytes | str) -> tuple[int, int]:

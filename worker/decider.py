@@ -7,8 +7,7 @@ fires timers for people of whom nothing more is to be read.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable
-from itertools import islice
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +16,7 @@ from engage.keys import ShardKeys
 from engage.log import Logged, decode_entry, dedup_key, forwarded, group_changed, group_known, linked, merged, to_event
 from engage.logs import get_logger
 from engage.rulebooks import RulebookReader
-from engage.store import STORE_ERRORS, entry_order
+from engage.store import STORE_ERRORS, Pipe, entry_order
 from engage.times import now_ms
 from rules import LINKED, MERGED, SERVICE, Outcome, Rulebook, State, decide, decode_state, encode_state, new_state
 from rules.groups import CHANGED, KNOWN, PREFIX, join, learn, see
@@ -29,7 +28,7 @@ from worker.filling import Fill, Kept
 from worker.lease import LEASE_MS, Lease
 from worker.transaction import MOVE, SPREAD, Decision, Transaction
 
-READ_ENTRIES: Final = 16  # log entries applied in one commit, as long as they hold at most …
+READ_ENTRIES: Final = 64  # log entries applied in one commit, as long as they hold at most …
 READ_EVENTS: Final = 2_000
 READ_BYTES: Final = 2 * 1024 * 1024
 CACHED_STATES: Final = 20_000  # of a shard, and …
@@ -66,14 +65,16 @@ class ShardDecider:
         before: str = "",
     ) -> None:
         self._client = client
-        self._reader = reader  # XREAD blocks its connection
+        self._reader = Pipe(reader)  # XREAD blocks its connection
+        self._pipe = Pipe(client)
         self._keys = keys
         self._rulebooks = rulebooks
         self._doorbell = doorbell
         self._retention_ms = retention_ms
         self._lease = Lease(client, keys, before)
         self._states: dict[str, State] = {}
-        self._sizes: dict[str, int] = {}  # bytes, of those that were stored
+        self._sizes: dict[str, int] = {}  # bytes, of those that were stored …
+        self._held = 0  # … and of all of them
         self._position = "0-0"
         self._generation = 1
         self._since = 0
@@ -111,6 +112,8 @@ class ShardDecider:
                     await self._step(self._rulebook)
         finally:
             renewing.cancel()
+            await self._pipe.aclose()
+            await self._reader.aclose()
             try:
                 await self._lease.release()
             except STORE_ERRORS:
@@ -201,31 +204,29 @@ class ShardDecider:
 
     async def _step(self, rulebook: Rulebook) -> None:
         wait = 1 if self._fill else int(max(1, min(IDLE_MS, self._next_timer - now_ms())))
-        found = await self._reader.xread({self._keys.log: self._position}, count=READ_ENTRIES, block=wait)
-        entries = _first(found)
+        read = ("XREAD", "COUNT", READ_ENTRIES, "BLOCK", wait, "STREAMS", self._keys.log, self._position)
+        entries = _entries(*await self._reader.run([read]))
         if entries:
             await self._apply(entries, rulebook)
         if len(entries) < READ_ENTRIES and self._next_timer <= now_ms():
             await self._fire_timers(rulebook)
         await self._keep_house()
 
-    async def _apply(
-        self, entries: list[tuple[bytes, dict[bytes, bytes]]], rulebook: Rulebook, careful: bool = False
-    ) -> None:
+    async def _apply(self, entries: Sequence[tuple[bytes, bytes]], rulebook: Rulebook, careful: bool = False) -> None:
         """Decides and commits as many of the entries as fit. `careful`: each on a copy of the state, so that an event which
         cannot be decided is put aside and the person is as they were before it."""
         records: list[Logged] = []
         transaction, size = Transaction(position=self._position), 0
-        for entry, fields in entries:
+        for entry, payload in entries:
             if len(records) >= READ_EVENTS or size >= READ_BYTES:
                 break
-            for record in decode_entry(fields[b"e"]):
+            for record in decode_entry(payload):
                 if isinstance(record, Logged):
                     records.append(record)
                 else:
                     self._put_aside(record.raw, record.reason, transaction)
             transaction.position = entry.decode()
-            size += len(fields[b"e"])
+            size += len(payload)
         hashes = [dedup_key(record) for record in records]
         known = await self._prepare({record.p for record in records}, hashes)
         groups = {PREFIX + name for record in records if (name := group_of(record, self._states[record.p]))}
@@ -350,16 +351,13 @@ class ShardDecider:
     async def _prepare(self, persons: Iterable[str], hashes: list[bytes]) -> set[bytes]:
         """Loads the states that are not at hand; returns which of the messageIds were seen before."""
         missing = [person for person in persons if person not in self._states]
-        pipeline = self._client.pipeline(transaction=False)
-        for person in missing:
-            pipeline.get(self._keys.state(person))
+        asked: list[tuple[str | bytes, ...]] = [("GET", self._keys.state(person)) for person in missing]
         if hashes:
-            pipeline.smismember(self._keys.seen(self._generation), hashes)
-            pipeline.smismember(self._keys.seen(self._generation - 1), hashes)
-        replies = await pipeline.execute()
+            asked += [("SMISMEMBER", self._keys.seen(self._generation - back), *hashes) for back in (0, 1)]
+        replies = await self._pipe.run(asked) if asked else []
         for person, blob in zip(missing, replies, strict=False):
             self._states[person] = decode_state(blob) if blob else new_state(person)
-            self._sizes[person] = len(blob or b"")
+            self._hold(person, len(blob or b""))
         if not hashes:
             return set()
         return {h for h, new, old in zip(hashes, replies[-2], replies[-1], strict=True) if new or old}
@@ -374,10 +372,11 @@ class ShardDecider:
 
     async def _write(self, transaction: Transaction) -> None:
         try:
-            done = await transaction.commit(self._client, self._keys, self._lease.token, self._generation, self._since)
+            done = await transaction.commit(self._pipe, self._keys, self._lease.token, self._generation, self._since)
         except BaseException:
             self._states.clear()
             self._sizes.clear()
+            self._held = 0
             raise
         if not done:
             raise LeaseLost
@@ -392,16 +391,20 @@ class ShardDecider:
             self._next_timer = min(self._next_timer, *due)
         if transaction.outbox:
             self._doorbell.ring(self._keys)
-        self._sizes |= {person: len(blob) for person, blob in transaction.states.items()}
+        for person, blob in transaction.states.items():
+            self._hold(person, len(blob))
         self._forget()
+
+    def _hold(self, person: str, size: int) -> None:
+        self._held += size - self._sizes.get(person, 0)
+        self._sizes[person] = size
 
     def _forget(self) -> None:
         """Keeps no more states at hand than the bounds allow, those that were loaded last."""
-        size = sum(self._sizes.values()) if len(self._sizes) <= CACHED_STATES else CACHED_BYTES + 1
-        while self._states and (len(self._states) > CACHED_STATES or size > CACHED_BYTES):
+        while self._states and (len(self._states) > CACHED_STATES or self._held > CACHED_BYTES):
             person = next(iter(self._states))
             del self._states[person]
-            size -= self._sizes.pop(person, 0)
+            self._held -= self._sizes.pop(person, 0)
 
     async def _fire_timers(self, rulebook: Rulebook) -> None:
         now = now_ms()
@@ -459,20 +462,23 @@ def _copy(state: State) -> State:
 
 def _brief(properties: dict[str, Any]) -> dict[str, Any]:
     """A few plain properties, cut short: enough to recognise an event by."""
-    plain = (
-        (k, v[:BRIEF_TEXT] if isinstance(v, str) else v)
-        for k, v in properties.items()
-        if not isinstance(v, dict | list)
-    )
-    return dict(islice(((key[:BRIEF_TEXT], value) for key, value in plain), BRIEF_FIELDS))
+    brief: dict[str, Any] = {}
+    for key, value in properties.items():
+        if isinstance(value, str):
+            brief[key[:BRIEF_TEXT]] = value[:BRIEF_TEXT]
+        elif not isinstance(value, (dict, list)):
+            brief[key[:BRIEF_TEXT]] = value
+        if len(brief) == BRIEF_FIELDS:
+            break
+    return brief
 
 
-def _first(found: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
-    """The entries of the only stream in an XREAD reply (a list in RESP2, a dictionary in RESP3)."""
+def _entries(found: Any) -> list[tuple[bytes, bytes]]:
+    """The entries of the only stream in an XREAD reply (a list in RESP2, a dictionary in RESP3), each with its value of `e`."""
     if not found:
         return []
     entries = next(iter(found.values())) if isinstance(found, dict) else found[0][1]
-    return entries[0] if isinstance(found, dict) and entries and isinstance(entries[0], list) else entries
+    return [(entry, fields[fields.index(b"e") + 1]) for entry, fields in entries]
 
 
 def _lag_bucket(ms: int) -> str:

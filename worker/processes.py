@@ -14,7 +14,7 @@ import uvloop
 from rq import Queue, SimpleWorker
 from rq.serializers import JSONSerializer
 
-from engage import backtest_runs
+from engage import backtest_runs, collector
 from engage.keys import ShardKeys
 from engage.logs import get_logger
 from engage.rulebooks import RulebookReader
@@ -133,6 +133,7 @@ def decide(settings: Settings, projects: list[str]) -> None:
     """Runs until SIGTERM or SIGINT."""
 
     async def main() -> None:
+        collector.spare()
         await Deciders(settings, projects).run()
 
     uvloop.run(main())
@@ -171,5 +172,6 @@ def _serve_queue(settings: Settings, name: str) -> None:
         maintenance_interval=MAINTENANCE_SECONDS,
         worker_ttl=WORKER_TTL_SECONDS,
     )
+    collector.spare()
     worker.work(logging_level="WARNING")
     sys.exit(0)
