@@ -5,7 +5,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -118,11 +118,25 @@ class Pipe:
         """Returns when the store has confirmed all `(stream, value of field e)`; with `appendfsync always` they are on disk then."""
         await self.run([("XADD", stream, "*", "e", value) for stream, value in entries])
 
+    async def read(self, stream: str, after: str, count: int, block: int) -> list[tuple[bytes, bytes]]:
+        """The next entries of a stream, each with its value of field e; waits `block` ms for the first one, and keeps its connection
+        for so long. Raises a store error."""
+        if self._is_cluster:
+            found = await self._client.xread({stream: after}, count=count, block=block)
+        else:
+            command = ("XREAD", "COUNT", count, "BLOCK", block, "STREAMS", stream, after)
+            [found] = await self.run([command])
+        return list(_entries(found))
+
     async def evalsha(self, sha: str, number: int, *given: Any) -> Any:
         """As the clients have it: see `Script`."""
+        if self._is_cluster:
+            return await self._client.evalsha(sha, number, *given)
         return (await self.run([("EVALSHA", sha, number, *given)]))[0]
 
     async def eval(self, body: str, number: int, *given: Any) -> Any:
+        if self._is_cluster:
+            return await self._client.eval(body, number, *given)
         return (await self.run([("EVAL", body, number, *given)]))[0]
 
     async def aclose(self) -> None:
@@ -138,6 +152,17 @@ async def _run(connection: Any, commands: Sequence[Command]) -> list[Any]:
         await connection.connect()
     await connection.send_packed_command(b"".join([pack_command(command) for command in commands]), check_health=False)
     return [await connection.read_response() for _ in commands]
+
+
+def _entries(found: Any) -> Iterator[tuple[bytes, bytes]]:
+    """Of the only stream in a reply to XREAD: a list in RESP2, a dictionary in RESP3; fields as they came, or made into a dictionary."""
+    if not found:
+        return
+    entries = next(iter(found.values())) if isinstance(found, dict) else found[0][1]
+    if entries and entries[0] and isinstance(entries[0][0], (list, tuple)):
+        entries = entries[0]
+    for entry, fields in entries:
+        yield entry, fields[b"e"] if isinstance(fields, dict) else fields[fields.index(b"e") + 1]
 
 
 def entry_order(entry: bytes | str) -> tuple[int, int]:

@@ -204,8 +204,7 @@ class ShardDecider:
 
     async def _step(self, rulebook: Rulebook) -> None:
         wait = 1 if self._fill else int(max(1, min(IDLE_MS, self._next_timer - now_ms())))
-        read = ("XREAD", "COUNT", READ_ENTRIES, "BLOCK", wait, "STREAMS", self._keys.log, self._position)
-        entries = _entries(*await self._reader.run([read]))
+        entries = await self._reader.read(self._keys.log, self._position, READ_ENTRIES, wait)
         if entries:
             await self._apply(entries, rulebook)
         if len(entries) < READ_ENTRIES and self._next_timer <= now_ms():
@@ -471,14 +470,6 @@ def _brief(properties: dict[str, Any]) -> dict[str, Any]:
         if len(brief) == BRIEF_FIELDS:
             break
     return brief
-
-
-def _entries(found: Any) -> list[tuple[bytes, bytes]]:
-    """The entries of the only stream in an XREAD reply (a list in RESP2, a dictionary in RESP3), each with its value of `e`."""
-    if not found:
-        return []
-    entries = next(iter(found.values())) if isinstance(found, dict) else found[0][1]
-    return [(entry, fields[fields.index(b"e") + 1]) for entry, fields in entries]
 
 
 def _lag_bucket(ms: int) -> str:

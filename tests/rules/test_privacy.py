@@ -33,7 +33,7 @@ def test_fields_of_an_event_may_be_denied_and_hashed():
         ({"deny": [f"traits.{n}" for n in range(101)]}, "$.privacy.deny", "Expected at most 100 fields, got 101"),
         ({"consent": " "}, "$.privacy.consent", "got an empty text"),
         ({"denied": []}, "$.privacy.denied", "Unknown field `denied`; did you mean `deny`?"),
-        ({"deny": "traits.email"}, "$.privacy.deny", "Expected an array, got `traits.email`"),
+        ({"deny": "traits.email"}, "$.privacy.deny", "Expected an array, got the text `traits.email`"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(privacy, path, said):

@@ -350,6 +350,7 @@ def test_an_error_of_the_page_stays_the_page_s(service: FakeService, site: Site)
     )
     service.deliver(delivery_id="1", kind="chat", content={"text": "Hi"})
     page.wait_for_function("window.second")
+    site.wait_complaint()
     assert site.console == ["uncaught: theirs"] or "theirs" in site.console[0]
 
 
