@@ -5,6 +5,7 @@ python -m loadtests.bench [--only NAME …] [--quick] [--json FILE]
 
 import argparse
 import sys
+import traceback
 from pathlib import Path
 
 import msgspec
@@ -25,7 +26,13 @@ def main() -> None:
         if arguments.only and name not in arguments.only:
             continue
         print(f"measuring {name} …", file=sys.stderr, flush=True)
-        rows += measure(arguments.quick)
+        try:
+            for row in measure(arguments.quick):
+                print(table([row]).splitlines()[1], file=sys.stderr, flush=True)
+                rows.append(row)
+        except Exception as error:  # the other measures are not lost by it
+            traceback.print_exc()
+            rows.append(Row(name, "", 0, None, 0, 0, False, failed=repr(error)))
     print(table(rows))
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode([_as_object(row) for row in rows]), indent=2))

@@ -6,6 +6,7 @@ Two drains of one shard may run at once: whoever removes the outbox entry delive
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -237,17 +238,20 @@ def _entries(payloads: Iterable[bytes]) -> Iterator[list[bytes]]:
     yield some
 
 
-_rulebooks: dict[str, tuple[int, dict[str, Any]]] = {}
+_rulebooks: WeakKeyDictionary[Any, dict[str, tuple[int, dict[str, Any]]]] = (
+    WeakKeyDictionary()
+)  # of each store's client
 
 
 def _messages(store: Any, project: str) -> dict[str, Any]:
     """The messages of the rulebook in force, by id; read again only when the pointer moved."""
-    known, messages = _rulebooks.get(project, (0, {}))
+    rulebooks = _rulebooks.setdefault(store, {})
+    known, messages = rulebooks.get(project, (0, {}))
     found = read_definitions_sync(store, project, known)
     if found is not None:
         version, definitions = found
         messages = {message.id: message for message in definitions.messages}
-        _rulebooks[project] = version, messages
+        rulebooks[project] = version, messages
     return messages
 
 

@@ -118,7 +118,8 @@ def _until_dropped(server: psutil.Process, port: int, readers: Sequence[Slow]) -
 def _finish(reader: Slow) -> tuple[str, list[tuple[str, str]]]:
     """What had reached it when it was hung up on."""
     reader.socket.settimeout(5)
-    while reader.read(65_536):
+    deadline = time.monotonic() + 60
+    while reader.read(65_536) and time.monotonic() < deadline:
         pass
     reader.socket.close()
     return reader.user, reader.events()
