@@ -3,19 +3,17 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
-import msgspec
-
 from rules.analysis import analyse, check_id, read_limits
 from rules.cases import messages_in
 from rules.condition import Segments, read_condition, references
 from rules.content import articles_in, check_message
 from rules.contradiction import contradictions, contradictions_of_segment
 from rules.documents import Article, ArticleContent, Definitions, Document, Message, Project, Rule, Segment, messages_of
-from rules.limits import MAX_TEXT_BYTES
+from rules.limits import MAX_PROBLEMS, MAX_TEXT_BYTES
 from rules.occasions import segments_of
 from rules.precedence import outranked
 from rules.privacy import denied_reads, read_privacy
-from rules.problems import Path, Problem, Report, Severity, nearest, show_path
+from rules.problems import Path, Problem, Report, Severity, nearest
 from rules.retention import beyond_retention
 from rules.shape import to_struct
 from rules.source import read_document
@@ -25,6 +23,17 @@ DocumentKind = Literal["rule", "message", "segment", "project"]
 Files = Mapping[tuple[str, str], tuple[str, bytes]]
 
 STRUCTS: Final[dict[str, type[Document]]] = {"rule": Rule, "message": Message, "segment": Segment, "project": Project}
+# What a document cannot do without: where it is missing or broken, the rest is checked with these.
+_STAND_INS: Final[dict[str, dict[str, Any]]] = {
+    "rule": {"id": "rule", "trigger": "page"},
+    "message": {"id": "message", "kind": "banner", "content": {"en": {}}},
+    "segment": {"id": "segment", "condition": True},
+    "project": {"id": "project"},
+}
+_TOGETHER: Final[tuple[Path, ...]] = (
+    ("trigger",),
+    ("tests",),
+)  # in these, the fields of an object are judged by one another
 
 
 def parse(
@@ -48,35 +57,63 @@ def parse(
 def shape_of(kind: DocumentKind, text: bytes, file: str) -> Document | None:
     """The document as far as its fields are in order, whatever else is wrong with it."""
     value, report = read_document(text, file)
-    if report.failed:
-        return None
-    document = to_struct(value, STRUCTS[kind], report)
-    return _sound_part(kind, value, report) if document is None else document
+    return None if report.failed else _sound_part(kind, value, file)[0]
 
 
 def _check_the_rest(kind: DocumentKind, value: Any, report: Report) -> None:
     """What is wrong with the fields that are in order by their shape, though others are not."""
-    document = _sound_part(kind, value, report)
+    document, gone = _sound_part(kind, value, report.file)
     if document is not None:
         beside = Report(report.file, report.text, report.place)
         check_document(document, beside)
-        sound = [name for name in value if not any(_at(name, problem) for problem in report.problems)]
-        report.take(found for found in beside.problems if any(_at(name, found) for name in sound))
+        report.take(found for found in beside.problems if _is_true(found, beside.paths[found.path], gone))
 
 
-def _sound_part(kind: DocumentKind, value: Any, report: Report) -> Document | None:
-    """The document without the fields that have problems; None where it cannot do without them."""
+def _sound_part(kind: DocumentKind, value: Any, file: str) -> tuple[Document | None, set[Path]]:
+    """The document without the fields that are of a wrong shape, and which these are; what it cannot do without is stood in for."""
     if not isinstance(value, dict):
-        return None
-    known = {field.encode_name for field in msgspec.structs.fields(STRUCTS[kind])}
-    sound = {name for name in known & value.keys() if not any(_at(name, problem) for problem in report.problems)}
-    return to_struct({name: value[name] for name in sound}, STRUCTS[kind], Report(report.file))
+        return None, set()
+    needed = _STAND_INS[kind]
+    gone: set[Path] = {(name,) for name in needed.keys() - value.keys()}
+    sound = needed | value
+    while True:
+        report = Report(file)
+        document = to_struct(sound, STRUCTS[kind], report)
+        if document is not None or len(report.problems) >= MAX_PROBLEMS:
+            return document, gone
+        before = sound
+        for path in report.paths.values():
+            while path and isinstance(path[-1], int):  # without one item the others would have other places
+                path = path[:-1]
+            gone.add(path)
+            sound = needed | _without(sound, path)
+        if sound == before:
+            return None, gone
 
 
-def _at(name: str, problem: Problem) -> bool:
-    """Whether a problem is of this field, or of something in it."""
-    place = show_path((name,))
-    return problem.path == place or problem.path.startswith((place + ".", place + "["))
+def _without(value: Any, path: Path) -> Any:
+    """A JSON value without the field at a path."""
+    if len(path) == 1:
+        return {key: inner for key, inner in value.items() if key != path[0]}
+    if isinstance(value, list):
+        return [_without(inner, path[1:]) if index == path[0] else inner for index, inner in enumerate(value)]
+    return value | {path[0]: _without(value[path[0]], path[1:])} if path and path[0] in value else value
+
+
+def _is_true(problem: Problem, path: Path, gone: set[Path]) -> bool:
+    """Whether what was found in the sound part is so in the whole: it is not for what is judged by a field that is gone."""
+    names = {place[0] for place in gone if place}
+    if "trigger" in names and problem.severity != "error":
+        return False
+    if not path:
+        return names.isdisjoint(("message", "variants"))
+    if path[0] == "tests" and path[-1] == "variant" and "variants" in names:
+        return False
+    for place in gone:
+        around = place[:-1] if place[:1] in _TOGETHER and len(place) > 1 else place
+        if path[: len(around)] == around or around[: len(path)] == path:
+            return False
+    return True
 
 
 def check_document(document: Document, report: Report) -> None:

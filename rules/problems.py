@@ -59,6 +59,7 @@ class Report:
         self.text = text
         self.place = place
         self.problems: list[Problem] = []
+        self.paths: dict[str, Path] = {}  # of the problems, by how they are shown
 
     @property
     def failed(self) -> bool:
@@ -69,7 +70,9 @@ class Report:
         if len(self.problems) >= MAX_PROBLEMS:
             return
         line, column = (0, 0) if self.place is None else line_column(self.text, self._offset(path, key))
-        shown = show_path(path if key is None else (*path, key))
+        path = path if key is None else (*path, key)
+        shown = show_path(path)
+        self.paths[shown] = path
         problem = Problem(self.file, line, column, shown, printable(message), severity)
         if problem not in self.problems:
             self.problems.append(problem)

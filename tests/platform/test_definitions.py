@@ -96,6 +96,15 @@ class TestLoading:
         assert (problem.line, problem.path) == (4, "$.message")
         assert "did you mean `greeting`?" in problem.message
 
+    def test_one_that_lacks_what_it_needs_is_told_what_it_names_in_vain(self, folder):
+        rule = {"id": "hello", "trgger": "page", "message": "greetng"}
+        (folder / "rules" / "hello.json").write_text(json.dumps(rule))
+        assert sorted(broken(load_folder(folder))) == [
+            ("hello.json", "$"),
+            ("hello.json", "$.message"),
+            ("hello.json", "$.trgger"),
+        ]
+
     def test_a_rule_whose_message_is_broken_is_sent_to_that_file(self, folder):
         (folder / "messages" / "greeting.json").write_text('{"id": "greeting", "kind": "baner", "content": {"en": {}}}')
         loaded = load_folder(folder)

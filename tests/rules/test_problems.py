@@ -1,6 +1,7 @@
 """What an author reads when a document is wrong: the place, what was expected, the nearest right name."""
 
 import json
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -433,6 +434,52 @@ def test_a_field_of_a_wrong_shape_hides_no_other_problem(slip: dict[str, Any]) -
 
 def test_a_field_that_another_one_needs_is_not_missed_where_it_is_broken() -> None:
     assert [problem.path for problem in problems_of("rule", RULE | {"message": 3})] == ["$.message"]
+
+
+def _errors(kind: str, document: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(found.path, found.message) for found in problems_of(kind, document) if found.severity == "error"}
+
+
+@pytest.mark.parametrize(("kind", "base", "known"), [("rule", RULE, RULES), ("message", MESSAGE, MESSAGES)])
+def test_two_slips_are_told_as_each_is_alone(kind: str, base: dict[str, Any], known: list[Any]) -> None:
+    slips = [(fields, _errors(kind, base | fields)) for fields, *_ in known]
+    for (one, of_one), (other, of_other) in combinations(slips, 2):
+        absence = "after" in one.get("trigger", {}) and "delay" in other  # may not be delayed, whatever the delay
+        if one.keys().isdisjoint(other) and not absence:
+            assert _errors(kind, base | one | other) == of_one | of_other, (one, other)
+
+
+@pytest.mark.parametrize(
+    ("kind", "document", "paths"),
+    [
+        ("rule", {"id": "r", "trgger": "page", "message": "m", "delay": "soon"}, ["$", "$.delay", "$.trgger"]),
+        ("rule", {"trigger": "page", "foo": 1, "delay": "soon"}, ["$", "$", "$.delay", "$.foo"]),
+        ("message", {"id": "m", "content": {"en": {}}, "expires": "never"}, ["$", "$.expires"]),
+        ("message", {"id": "m", "kind": "chat", "content": {"en": 1, "ja": {}}}, ["$.content.en", "$.content.ja"]),
+        ("segment", {"id": "s", "conditon": True, "name": 3}, ["$", "$.conditon", "$.name"]),
+        (
+            "rule",
+            RULE | {"schedule": {"days": ["mo"], "hours": ["9", "18:00"]}},
+            ["$.schedule.days[0]", "$.schedule.hours[0]"],
+        ),
+        (
+            "rule",
+            RULE
+            | {"tests": [{"name": "a", "events": [{"at": 1, "event": 3}], "expect": [{"at": "x", "deliver": "m"}]}]},
+            ["$.tests[0].events[0].event", "$.tests[0].expect[0].at"],
+        ),
+    ],
+)
+def test_what_a_document_cannot_do_without_hides_nothing(kind: str, document: dict[str, Any], paths: list[str]) -> None:
+    assert sorted(problem.path for problem in problems_of(kind, document)) == paths
+
+
+@pytest.mark.parametrize("slip", [{"weight": "3"}, {"id": 3}])
+def test_nothing_is_said_to_be_missing_that_is_only_broken(slip: dict[str, Any]) -> None:
+    variants = [{"id": "a", "message": "m"} | slip, {"id": "b", "message": "m"}]
+    case = {"name": "x", "variant": "b", "events": [{"at": 0, "event": "go"}], "expect": []}
+    broken = {"id": "r", "trigger": "go", "variants": variants, "tests": [case]}
+    assert [problem.path for problem in problems_of("rule", broken)] == [f"$.variants[0].{next(iter(slip))}"]
 
 
 def test_a_document_is_named_after_its_file() -> None:
