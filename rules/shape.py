@@ -71,10 +71,11 @@ def _convert(value: Any, wanted: Any, path: Path, report: Report) -> None:
         msgspec.convert(value, wanted)
     except msgspec.ValidationError as error:
         words = _words_in(wanted)
-        if words and isinstance(value, str):
+        if words:
             listed = ", ".join(f"`{word}`" for word in words)
             other = " or an object" if _struct_in(wanted) else ""
-            report.add(path, f"Expected {listed}{other}, got {kind_of(value)}{nearest(value, words)}")
+            near = nearest(value, words) if isinstance(value, str) else ""
+            report.add(path, f"Expected {listed}{other}, got {kind_of(value)}{near}")
         else:
             _add(error, value, path, report)
 

@@ -22,6 +22,13 @@ RULES: list[tuple[dict[str, Any], str, str]] = [
     ({"message": 3}, "$.message", "Expected a text, got the number 3"),
     ({"priority": 101}, "$.priority", "Expected a whole number <= 100, got the number 101"),
     ({"priority": "high"}, "$.priority", "Expected a whole number, got the text `high`"),
+    ({"frequency": {"max": "2", "per": "1d"}}, "$.frequency.max", "Expected a whole number, got the text `2`"),
+    ({"frequency": 3}, "$.frequency", "Expected `always` or an object, got the number 3"),
+    (
+        {"schedule": {"days": ["mon", 3]}},
+        "$.schedule.days[1]",
+        "Expected `mon`, `tue`, `wed`, `thu`, `fri`, `sat`, `sun`, got the number 3",
+    ),
     (
         {"id": "a b"},
         "$.id",

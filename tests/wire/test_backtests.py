@@ -134,7 +134,7 @@ def test_one_that_was_cancelled_stays_so(wire):
         (b"{", 400, "JSON"),
         ({}, 400, "a rule, or the id of a live one"),
         ({"rule": "alwyas"}, 404, "did you mean `always`?"),
-        ({"rule": "always", "last": "soon"}, 400, "$.last"),
+        ({"rule": "always", "last": "soon"}, 400, "Expected a duration such as 7d or 12h, got 'soon' - at $.last"),
         ({"rule": "always", "last": "0s"}, 400, "longer than nothing"),
         ({"rule": "always", "all": True}, 400, "either `rule` or `all`"),
         ({"rule": "always", "more": 1}, 400, "more"),
