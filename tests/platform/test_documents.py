@@ -1,0 +1,86 @@
+"""What the documents tell people to type: it is there, on the path, and does what is said."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from engage.cli import cli
+
+ROOT = Path(__file__).parents[2]
+NAMES = ("rules", "operators", "web-developers", "migrating", "identity", "cookbook", "load-testing")
+TEXTS = {page: (ROOT / page).read_text() for page in ("README.md", *(f"docs/{name}.md" for name in NAMES))}
+MADE = "examples/rules/hello.json"  # the README has it made
+TYPED = re.compile(r"(?:^|`|\| )(?:\.venv/bin/)?engage ([a-z][^`\n]*)", re.MULTILINE)
+COMMANDS = [
+    (page, shlex.split(found[1], comments=True)) for page, text in TEXTS.items() for found in TYPED.finditer(text)
+]
+
+
+def _run(folder, *words):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ENGAGE_")}
+    command = [sys.executable, "-m", "engage", *words]
+    return subprocess.run(command, env=kept, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_each_command_and_option_exists():
+    assert len(COMMANDS) > 60
+    for page, words in COMMANDS:
+        command, rest = typer.main.get_command(cli), list(words)
+        while rest and rest[0] in getattr(command, "commands", {}):
+            command = command.commands[rest.pop(0)]
+        assert len(rest) < len(words), (page, words)
+        assert not rest or command.params, (page, words)
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in rest if word.startswith("--")} <= options, (page, words)
+
+
+def test_each_path_into_the_repository_is_there():
+    for page, words in COMMANDS:
+        for word in words:
+            if word.endswith(".json") or word.startswith(("examples", "loadtests")):
+                made = word == MADE or ">" in words  # by the README, or by the command itself
+                assert made or (ROOT / word).exists(), (page, words)
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_a_bare_engage_is_on_the_path_by_then(page):
+    for block in re.finditer(r"^```sh\n(.*?)^```", TEXTS[page], re.MULTILINE | re.DOTALL):
+        bare = re.search(r"(?:^|\| )engage ", block[1], re.MULTILINE)
+        assert not bare or ". .venv/bin/activate" in TEXTS[page][: block.start(1) + bare.start()]
+
+
+def test_what_needs_no_service_passes():
+    asked = {
+        tuple(words)
+        for _, words in COMMANDS
+        if words[:2] in (["rules", "check"], ["rules", "test"]) and any(word.startswith("examples") for word in words)
+    }
+    assert len(asked) >= 4
+    for words in asked:
+        done = _run(ROOT, *words)
+        assert done.returncode == 0, (words, done.stdout, done.stderr)
+
+
+def test_the_first_rule_of_the_readme_works_as_it_is_printed(tmp_path):
+    shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("demo-app"))
+    files = re.findall(r"`(examples/\w+/hello\.json)` says.*?```json\n(.*?)```", TEXTS["README.md"], re.DOTALL)
+    assert [file for file, _ in files] == [MADE, "examples/messages/hello.json"]
+    for file, text in files:
+        (tmp_path / file).write_text(text)
+    assert _run(tmp_path, "rules", "check", "examples").returncode == 0
+    assert "rules/hello.json .\n" in _run(tmp_path, "rules", "test", "examples").stdout
+
+
+def test_the_proofs_of_the_guide_are_made_as_it_is_printed():
+    (code,) = re.findall(r"```python\n(.*?)```", TEXTS["docs/identity.md"], re.DOTALL)
+    made = {"IDENTITY_SECRET": "s" * 32, "user_id": "user-42"}
+    exec(code, made)
+    assert len(made["user_hash"]) == 64
+    assert made["user_token"].count(".") == 2
