@@ -2,12 +2,14 @@
 
 import json
 import re
+from typing import get_args
 
 import pytest
 from playwright.sync_api import expect
 
 from rules import FORGOTTEN, LINKED, MERGED, MESSAGE_FAILED
 from rules.groups import CHANGED, KNOWN
+from rules.outcome import Result
 from tests.journeys.conftest import EXAMPLES, Demo, Visit, Visitor
 
 SITE = EXAMPLES / "demo-app" / "site"
@@ -74,6 +76,15 @@ def test_what_the_service_itself_says_of_a_person_has_words() -> None:
     texts = json.loads((SITE / "texts" / "en.json").read_text())
     for name in (MERGED, LINKED, FORGOTTEN, MESSAGE_FAILED, CHANGED, KNOWN):
         assert f"event.{name}" in texts
+
+
+def test_whatever_becomes_of_a_rule_has_words() -> None:
+    texts = json.loads((SITE / "texts" / "en.json").read_text())
+    feed = (SITE / "static" / "panel_feed.js").read_text()
+    told = re.findall(r"^  (\w+): \(", feed.split("const RESULTS = {")[1].split("};")[0], re.MULTILINE)
+    assert sorted(told) == sorted(get_args(Result))
+    for outcome in told:
+        assert f"out.{outcome}" in texts
 
 
 def test_every_rule_is_named_in_japanese() -> None:

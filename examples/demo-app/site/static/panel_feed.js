@@ -4,7 +4,7 @@ import { el, language, say, texts } from "./words.js";
 const SHOWN = 60;
 const INTERACTIONS = new Set(["Message Shown", "Message Clicked", "Message Dismissed", "Message Completed", "Tour Step Viewed", "Handoff Requested"]);
 const UNITS = { ms: 1, s: 1000, m: 60000, h: 3600000, d: 86400000, w: 604800000 };
-const LOOK = { matched: "yes", delayed: "wait", waiting: "wait", cancelled: "off", withdrawn: "off", error: "off" };
+const LOOK = { matched: "yes", delayed: "wait", waiting: "wait", queued: "wait", cancelled: "off", withdrawn: "off", expired: "off", failed: "off", suspended: "off", error: "off" };
 
 /** `hooks.latest(words)` hears of each decision, `hooks.delivered(ruleId)` of each message that was sent. */
 export function createFeed(list, hooks) {
@@ -119,6 +119,12 @@ const RESULTS = {
   withdrawn: (detail) => ["out.withdrawn", { why: why(detail) }],
   waiting: () => ["out.waiting"],
   holdout: () => ["out.holdout"],
+  limited: () => ["out.limited"],
+  lost: () => ["out.lost"],
+  queued: () => ["out.queued"],
+  expired: () => ["out.expired"],
+  failed: () => ["out.failed"],
+  suspended: () => ["out.suspended"],
   error: (detail) => ["out.error", { why: detail }],
 };
 
