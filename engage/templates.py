@@ -19,8 +19,11 @@ from rules.problems import nearest
 from rules.source import read_document
 from rules.variables import variable_problem
 
-MARKDOWN_FIELDS: Final = frozenset({"text", "body"})
-LITERAL_FIELDS: Final = frozenset({"url", "article", "target", "selector", "path", "navigate", "placement", "image"})
+MARKDOWN_FIELDS: Final = frozenset({"text", "body", "thanks"})
+LITERAL_FIELDS: Final = frozenset({
+    "url", "article", "target", "selector", "path", "navigate", "placement", "image", "video", "into", "position", "type",
+    "id", "name", "question",
+})  # fmt: skip
 MAX_CONTENT: Final = 256 * 1024
 
 _INLINE: Final = re.compile(r"([\\`*_\[\]<>~&|])")

@@ -64,6 +64,8 @@ def _check_the_rest(kind: DocumentKind, value: Any, report: Report) -> None:
     """What is wrong with the fields that are in order by their shape, though others are not."""
     document, gone = _sound_part(kind, value, report.file)
     if document is not None:
+        if ("kind",) in gone and isinstance(document, Message):
+            document.kind = "checklist"  # whose content has no shape of its own: there is nothing to hold it to
         beside = Report(report.file, report.text, report.place)
         check_document(document, beside)
         report.take(found for found in beside.problems if _is_true(found, beside.paths[found.path], gone))

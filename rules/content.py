@@ -8,11 +8,16 @@ import msgspec
 
 from rules.analysis import check_reference, duration_at
 from rules.documents import Identifier, Message, told
-from rules.problems import Path, Report
+from rules.problems import Path, Report, nearest
 from rules.shape import check_shape
 
 SCHEMES: Final = ("https", "http", "mailto")
-LINK_FIELDS: Final = frozenset(("url", "href", "src", "image", "link", "navigate"))
+LINK_FIELDS: Final = frozenset(("url", "href", "src", "image", "video", "link", "navigate"))
+# First and last number of each scale.
+SCALES: Final = {"nps": (0, 10), "csat": (1, 5), "ces": (1, 7)}
+MAX_ACTIONS: Final = 2
+MAX_QUESTIONS: Final = 20
+MAX_OPTIONS: Final = 20
 
 _BLANK = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ufeff\u200b-\u200f]")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
@@ -80,7 +85,139 @@ class ArticleTeaser(msgspec.Struct, forbid_unknown_fields=True):
     text: Annotated[str | None, told("A teaser, in Markdown.")] = None
 
 
-CONTENT: Final[dict[str, type[msgspec.Struct]]] = {"tour": Tour, "chat": Chat, "article": ArticleTeaser}
+class Action(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A button that completes the message: it goes to `url`, opens `article`, or does nothing more."""
+
+    label: Annotated[str, told("The words on the button.", "See what is new")]
+    url: Annotated[str | None, told("A page to open.", "/whats-new")] = None
+    article: Annotated[Identifier | None, told("The id of a help article to open.", "export-troubles")] = None
+
+
+Actions = Annotated[
+    list[Action], told("Its buttons, the first in colour.", [{"label": "Got it"}], maxItems=MAX_ACTIONS)
+]
+
+
+class Banner(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A line at the edge of the window, or within the page."""
+
+    text: Annotated[str, told("Markdown, with Liquid.", "Reports can now be **scheduled**.")]
+    title: Annotated[str | None, told("Its heading.")] = None
+    position: Annotated[Literal["top", "bottom"], told("At which edge of the window.")] = "top"
+    into: Annotated[
+        str | None, told("The CSS selector of an element at whose start it stands, in place of the edge.", "main")
+    ] = None
+    dismissible: Annotated[bool, told("Whether it can be closed. If not, it needs `actions`.", False)] = True
+    actions: Actions = []
+
+
+class Form(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """One question with one field. The answer is reported as `Message Clicked` with `field` and `value`."""
+
+    label: Annotated[str, told("The question.", "Where shall we send the report?")]
+    name: Annotated[Identifier | None, told("What the answer is called. Left out: `value`.", "email")] = None
+    type: Annotated[Literal["text", "email", "number", "tel", "url"], told("What is asked for.", "email")] = "text"
+    placeholder: Annotated[str | None, told("An example, in the empty field.", "you@example.com")] = None
+    required: Annotated[bool, told("Whether it can be sent empty.", False)] = True
+    thanks: Annotated[str | None, told("What is said then, in Markdown. Left out: the modal closes.")] = None
+
+
+class ModalLabels(msgspec.Struct, forbid_unknown_fields=True):
+    """The words on a modal's buttons."""
+
+    close: str | None = None
+    send: str | None = None
+
+
+class Modal(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A window in front of the page: with a `title`, a `text`, an `image` or a `video`."""
+
+    title: Annotated[str | None, told("Its heading.", "Meet the new dashboard")] = None
+    text: Annotated[str | None, told("Markdown, with Liquid.")] = None
+    image: Annotated[str | None, told("The address of a picture.", "https://www.example.com/new.png")] = None
+    alt: Annotated[
+        str | None, told("What the picture or video shows, for who does not see it; empty for mere decoration.")
+    ] = None
+    video: Annotated[str | None, told("The address of a video file.", "https://www.example.com/new.mp4")] = None
+    form: Annotated[Form | None, told("One question with one field.")] = None
+    actions: Actions = []
+    labels: Annotated[ModalLabels | None, told("The words on its buttons.", {"send": "Subscribe"})] = None
+
+
+class Tooltip(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A card beside an element of the page; as a `hotspot` it opens from a dot on it."""
+
+    target: Annotated[str, told("The CSS selector of what it points at.", "#export")]
+    text: Annotated[str, told("Markdown, with Liquid.", "Exports are **twice as fast** now.")]
+    title: Annotated[str | None, told("Its heading.")] = None
+    placement: Annotated[
+        Literal["auto", "top", "right", "bottom", "left"], told("On which side of its target it stands.")
+    ] = "auto"
+    hotspot: Annotated[bool, told("A dot that opens it.", True)] = False
+    actions: Actions = []
+
+
+class FollowUp(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The answer to an earlier question."""
+
+    question: Annotated[str, told("The earlier question: its `id`, else its number from 1.", "score")]
+    is_: Annotated[
+        int | str | list[int | str] | None, told("It was answered with this, or with one of these.", ["Price"])
+    ] = msgspec.field(default=None, name="is")
+    at_least: Annotated[int | None, told("The number is this or higher.", 9)] = None
+    at_most: Annotated[int | None, told("The number is this or lower.", 6)] = None
+
+
+class Question(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """One question of a survey. The answer is reported as `Survey Answered` with `question`, `type` and `answer`."""
+
+    type: Annotated[
+        Literal["nps", "csat", "ces", "choice", "choices", "text"],
+        told("A scale (`nps` 0 to 10, `csat` 1 to 5, `ces` 1 to 7), one of a list, several of it, or free text."),
+    ]
+    text: Annotated[str, told("The question, in Markdown.", "How likely are you to recommend us?")]
+    id: Annotated[Identifier | None, told("What answers call it. Left out: its number from 1.", "score")] = None
+    options: Annotated[
+        list[str], told("What can be chosen.", ["Price", "Something is missing"], maxItems=MAX_OPTIONS)
+    ] = []
+    low: Annotated[str | None, told("The words at the low end of a scale.", "Not at all")] = None
+    high: Annotated[str | None, told("The words at the high end of a scale.", "Very much")] = None
+    placeholder: Annotated[str | None, told("An example, in the empty field of free text.")] = None
+    optional: Annotated[bool, told("Whether it can be skipped.", True)] = False
+    when: Annotated[
+        FollowUp | None, told("It is asked only after this answer.", {"question": "score", "at_most": 6})
+    ] = None
+
+
+class SurveyLabels(msgspec.Struct, forbid_unknown_fields=True):
+    """The words on a survey's buttons."""
+
+    close: str | None = None
+    next: str | None = None
+    skip: str | None = None
+    send: str | None = None
+
+
+class Survey(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Questions, one after the other."""
+
+    questions: Annotated[
+        list[Question],
+        told("What is asked.", [{"type": "nps", "text": "…"}], minItems=1, maxItems=MAX_QUESTIONS),
+    ]
+    thanks: Annotated[str | None, told("What is said at the end, in Markdown.", "Thank you, **that helps**.")] = None
+    labels: Annotated[SurveyLabels | None, told("The words on its buttons.", {"send": "That is all"})] = None
+
+
+CONTENT: Final[dict[str, type[msgspec.Struct]]] = {
+    "tour": Tour,
+    "chat": Chat,
+    "article": ArticleTeaser,
+    "banner": Banner,
+    "modal": Modal,
+    "tooltip": Tooltip,
+    "survey": Survey,
+}
 
 
 def check_message(message: Message, report: Report) -> None:
@@ -95,11 +232,83 @@ def check_message(message: Message, report: Report) -> None:
         if not _LOCALE.fullmatch(locale):
             report.add(("content",), f"Expected a locale like `en` or `pt-BR`, got `{locale[:40]}`", key=locale)
         if wanted is not None:
+            before = len(report.problems)
             check_shape(content, wanted, path, report)
+            if len(report.problems) == before:
+                _check_whole(msgspec.convert(content, wanted), path, report)
         if message.kind == "tour" and content.get("steps") == []:
             report.add((*path, "steps"), "Expected at least one step, got none")
         for at, text in strings(content, path):
             _check_text(at, text, report)
+
+
+def _check_whole(content: msgspec.Struct, path: Path, report: Report) -> None:
+    """What the fields of a content ask of one another."""
+    actions = getattr(content, "actions", [])
+    if len(actions) > MAX_ACTIONS:
+        report.add((*path, "actions"), f"Expected at most {MAX_ACTIONS} buttons, got {len(actions)}")
+    for index, action in enumerate(actions):
+        if action.url is not None and action.article is not None:
+            report.add((*path, "actions", index), "Expected `url` or `article`, got both")
+    if isinstance(content, Banner) and not (content.dismissible or actions):
+        report.add((*path, "dismissible"), "A banner that cannot be closed needs `actions`: it would stay for ever")
+    if isinstance(content, Modal):
+        if not (content.title or content.text or content.image or content.video):
+            report.add(path, "Expected `title`, `text`, `image` or `video`: the window would be empty")
+        if content.image and content.video:
+            report.add((*path, "image"), "Expected an `image` or a `video`, got both")
+        if content.image and content.alt is None:
+            report.add((*path, "image"), 'A picture needs `alt`: what it shows, in words ("" for mere decoration)')
+    if isinstance(content, Survey):
+        _check_questions(content.questions, (*path, "questions"), report)
+
+
+def _check_questions(questions: list[Question], path: Path, report: Report) -> None:
+    if not 1 <= len(questions) <= MAX_QUESTIONS:
+        report.add(path, f"Expected 1 to {MAX_QUESTIONS} questions, got {len(questions)}")
+    earlier: dict[str, Question] = {}
+    for index, question in enumerate(questions):
+        at = (*path, index)
+        chosen = question.type in ("choice", "choices")
+        if chosen and not 2 <= len(question.options) <= MAX_OPTIONS:
+            report.add((*at, "options"), f"Expected 2 to {MAX_OPTIONS} options, got {len(question.options)}")
+        if not chosen and question.options:
+            report.add((*at, "options"), f"A question of type `{question.type}` has no options")
+        if len(set(question.options)) < len(question.options):
+            report.add((*at, "options"), "Expected different options, got one twice")
+        for name in ("low", "high"):
+            if getattr(question, name) is not None and question.type not in SCALES:
+                report.add((*at, name), f"A question of type `{question.type}` has no scale")
+        if question.id is not None:
+            check_reference(question.id, (*at, "id"), report)
+        if question.when is not None:
+            _check_when(question.when, earlier, (*at, "when"), report)
+        name = question.id or str(index + 1)
+        if name in earlier:
+            report.add((*at, "id"), f"The question `{name}` is there twice")
+        earlier[name] = question
+
+
+def _check_when(when: FollowUp, earlier: dict[str, Question], path: Path, report: Report) -> None:
+    asked = earlier.get(when.question)
+    if asked is None:
+        report.add(
+            (*path, "question"),
+            f"Expected an earlier question, got `{when.question[:60]}`{nearest(when.question, earlier)}",
+        )
+        return
+    if when.is_ is None and when.at_least is None and when.at_most is None:
+        report.add(path, "Expected `is`, `at_least` or `at_most`, got none of them")
+    scale = SCALES.get(asked.type)
+    for name in ("at_least", "at_most"):
+        if getattr(when, name) is not None and scale is None:
+            report.add((*path, name), f"The question `{when.question}` is of type `{asked.type}` and has no scale")
+    wanted = when.is_ if isinstance(when.is_, list) else [] if when.is_ is None else [when.is_]
+    for value in wanted:
+        if scale is not None and not (isinstance(value, int) and scale[0] <= value <= scale[1]):
+            report.add((*path, "is"), f"Expected a number from {scale[0]} to {scale[1]}, got `{value}`")
+        if asked.options and value not in asked.options:
+            report.add((*path, "is"), f"Expected one of the options, got `{value}`{nearest(str(value), asked.options)}")
 
 
 def _check_paths(paths: str | list[str], report: Report) -> None:

@@ -114,13 +114,14 @@ def document_schema(kind: str) -> dict[str, Any]:
 def _say_content(schema: dict[str, Any]) -> None:
     """What each kind of message holds, per locale."""
     schema["properties"]["content"]["propertyNames"] = {"pattern": f"^{LOCALE}$"}
-    schema["allOf"] = [
-        {
+    rest: dict[str, Any] = {}
+    for kind, struct in reversed(CONTENT.items()):
+        content = {"additionalProperties": {"$ref": f"#/$defs/{struct.__name__}"}}
+        rest = {
             "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
-            "then": {"properties": {"content": {"additionalProperties": {"$ref": f"#/$defs/{struct.__name__}"}}}},
-        }
-        for kind, struct in CONTENT.items()
-    ]
+            "then": {"properties": {"content": content}},
+        } | ({"else": rest} if rest else {})
+    schema |= rest
 
 
 def _logic() -> dict[str, Any]:

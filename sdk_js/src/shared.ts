@@ -1,9 +1,14 @@
-/** What every lazily loaded part has: each of them exports it, so that the build keeps it in one file instead of one for
- * every set of parts that happen to use the same thing. The loader takes `createStage` from whichever comes first. */
+import { isDict, isText } from "./core/options";
+import { anchor } from "./markdown/plain";
+import { safeImage, safeLink, sameOrigin } from "./markdown/url";
+import { el, icon, CROSS, settled, text } from "./ui/dom";
+import { labelsFor } from "./ui/labels";
+import { prose } from "./ui/prose";
+import { enterRoot } from "./ui/root";
+import { findTarget } from "./ui/target";
+import { visit } from "./ui/visit";
+
+/** Every lazily loaded part exports what is here. The loader takes `createStage` from whichever comes first; `shared`
+ * makes the build keep what it names in one file, instead of one for every set of parts that happen to use the same. */
 export { createStage } from "./stage/stage";
-export { enterRoot } from "./ui/root";
-export { prose } from "./ui/prose";
-export { labelsFor } from "./ui/labels";
-export { el, icon, ICONS, settled, text } from "./ui/dom";
-export { safeImage, safeLink, sameOrigin } from "./markdown/url";
-export { isDict, isText } from "./core/options";
+export const shared = [anchor, el, enterRoot, findTarget, icon, CROSS, isDict, isText, labelsFor, prose, safeImage, safeLink, sameOrigin, settled, text, visit];

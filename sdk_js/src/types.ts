@@ -70,7 +70,7 @@ export interface Stage {
   stop(): void;
 }
 
-export type KindName = "tour" | "chat" | "article";
+export type KindName = "tour" | "chat" | "article" | "banner" | "modal" | "tooltip" | "survey";
 
 /** What every lazily loaded part exports. */
 export interface PartModule {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { load } from "./load.mjs";
 
-const { place } = await load("tour/place.ts");
+const { place } = await load("ui/place.ts");
 const view = { width: 1000, height: 700 };
 const popover = { width: 340, height: 180 };
 

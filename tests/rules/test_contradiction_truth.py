@@ -191,9 +191,12 @@ def holds_for_histories(document: Rule, histories: list[Any], said: str) -> None
             assert matched is wanted, (said, happened[: number + 1])
 
 
+SURVEY = {"en": {"questions": [{"type": "nps", "text": "How likely?"}]}}
+
+
 def test_who_is_outranked_is_never_delivered_alone() -> None:
     claims: Counter[str] = Counter()
-    kinds = [message(id="m", kind="modal"), message(id="n", kind="survey")]
+    kinds = [message(id="m", kind="modal"), message(id="n", kind="survey", content=SURVEY)]
 
     @settings(max_examples=400, deadline=None)
     @given(

@@ -10,7 +10,9 @@ from engine_helpers import message, problems_of, rule
 from rules import Article, ArticleContent, Definitions, cross_check, parse, parse_article
 
 RULE = {"id": "r", "trigger": "go", "message": "m"}
-MESSAGE = {"id": "m", "kind": "banner", "content": {"en": {}}}
+MESSAGE = {"id": "m", "kind": "checklist", "content": {"en": {}}}
+NPS = {"type": "nps", "text": "How likely?", "id": "score"}
+WHY = {"type": "choice", "text": "Why?", "options": ["Price", "Speed"]}
 
 
 def _count(options: dict[str, Any]) -> dict[str, Any]:
@@ -362,6 +364,72 @@ MESSAGES: list[tuple[dict[str, Any], str, str]] = [
         {"kind": "article", "content": {"en": {"article": "no such id!"}}},
         "$.content.en.article",
         "Expected the id of a document",
+    ),
+    ({"kind": "banner", "content": {"en": {"txt": "a", "text": "b"}}}, "$.content.en.txt", "did you mean `text`?"),
+    (
+        {"kind": "banner", "content": {"en": {"text": "a", "position": "left"}}},
+        "$.content.en.position",
+        "Expected `top`, `bottom`, got `left`",
+    ),
+    (
+        {"kind": "banner", "content": {"en": {"text": "a", "dismissible": False}}},
+        "$.content.en.dismissible",
+        "A banner that cannot be closed needs `actions`",
+    ),
+    (
+        {"kind": "banner", "content": {"en": {"text": "a", "actions": [{"label": "x"}] * 3}}},
+        "$.content.en.actions",
+        "Expected at most 2 buttons, got 3",
+    ),
+    (
+        {"kind": "modal", "content": {"en": {"text": "a", "actions": [{"label": "x", "url": "/", "article": "b"}]}}},
+        "$.content.en.actions[0]",
+        "Expected `url` or `article`, got both",
+    ),
+    ({"kind": "modal", "content": {"en": {"form": {"label": "a"}}}}, "$.content.en", "the window would be empty"),
+    (
+        {"kind": "modal", "content": {"en": {"image": "/a.png", "video": "/a.mp4", "alt": ""}}},
+        "$.content.en.image",
+        "Expected an `image` or a `video`, got both",
+    ),
+    ({"kind": "modal", "content": {"en": {"image": "/a.png"}}}, "$.content.en.image", "A picture needs `alt`"),
+    (
+        {"kind": "modal", "content": {"en": {"video": "data:video/mp4,x"}}},
+        "$.content.en.video",
+        "got `data:`",
+    ),
+    (
+        {"kind": "modal", "content": {"en": {"title": "a", "form": {"label": "b", "type": "date"}}}},
+        "$.content.en.form.type",
+        "Expected `text`, `email`, `number`, `tel`, `url`, got `date`",
+    ),
+    ({"kind": "tooltip", "content": {"en": {"text": "a"}}}, "$.content.en", "Expected the field `target`"),
+    ({"kind": "survey", "content": {"en": {"questions": []}}}, "$.content.en.questions", "Expected 1 to 20 questions"),
+    *(
+        ({"kind": "survey", "content": {"en": {"questions": questions}}}, f"$.content.en.questions{path}", said)
+        for questions, path, said in (
+            (
+                [{"type": "stars", "text": "a"}],
+                "[0].type",
+                "Expected `nps`, `csat`, `ces`, `choice`, `choices`, `text`",
+            ),
+            ([{"type": "choice", "text": "a", "options": ["x"]}], "[0].options", "Expected 2 to 20 options, got 1"),
+            ([{"type": "nps", "text": "a", "options": ["x", "y"]}], "[0].options", "type `nps` has no options"),
+            ([{"type": "choice", "text": "a", "options": ["x", "x"]}], "[0].options", "got one twice"),
+            ([{"type": "text", "text": "a", "low": "x"}], "[0].low", "type `text` has no scale"),
+            ([{"type": "nps", "text": "a", "id": "a b"}], "[0].id", "Expected the id of a document"),
+            ([NPS, NPS], "[1].id", "The question `score` is there twice"),
+            ([NPS | {"when": {"question": "score", "is": 1}}], "[0].when.question", "Expected an earlier question"),
+            ([NPS, WHY | {"when": {"question": "scor", "is": 1}}], "[1].when.question", "did you mean `score`?"),
+            ([NPS, WHY | {"when": {"question": "score"}}], "[1].when", "got none of them"),
+            ([NPS, WHY | {"when": {"question": "score", "is": 11}}], "[1].when.is", "a number from 0 to 10, got `11`"),
+            (
+                [WHY, NPS | {"when": {"question": "1", "at_most": 3}}],
+                "[1].when.at_most",
+                "type `choice` and has no scale",
+            ),
+            ([WHY, NPS | {"when": {"question": "1", "is": "Prize"}}], "[1].when.is", "did you mean `Price`?"),
+        )
     ),
     ({"content": {"en": {"url": "javascript:alert(1)"}}}, "$.content.en.url", "got `javascript:`"),
     ({"content": {"en": {"url": " java\nscript:alert(1)"}}}, "$.content.en.url", "got `javascript:`"),

@@ -31,6 +31,8 @@ BEYOND = (
     r"Expected (a day from|two different times)",
     r"IANA time zone",
     r"Expected a condition",
+    r"needs `actions`|got both|would be empty|needs `alt`|has no (options|scale)|2 to 20 options|got one twice",
+    r"is there twice|an earlier question|did you mean `(score|Price)`|got none of them|a number from 0 to 10",
     r"got `(javascript|data|vbscript):`",
 )
 

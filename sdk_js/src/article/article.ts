@@ -1,9 +1,10 @@
 import type { Kind, Scene, Showing } from "../stage/kind";
-import { el, icon, ICONS, settled, text } from "../ui/dom";
+import { el, icon, CROSS, settled, text } from "../ui/dom";
 import { labelsFor, languageOf } from "../ui/labels";
 import { enterRoot } from "../ui/root";
 import { prose } from "../ui/prose";
 import css from "./article.css";
+import { ARROW, BOOK } from "./icons";
 import { LABELS } from "./labels";
 import type { Labels } from "./labels";
 import type { Panel } from "./panel";
@@ -22,22 +23,22 @@ function showArticle(scene: Scene): Showing {
   const { core, delivery } = scene;
   const { content } = delivery;
   const labels = labelsFor<Labels>(delivery, LABELS);
-  const root = enterRoot(css);
+  const root = enterRoot(css, () => finish(panel ? "dismissed" : "parked"));
   let panel: Panel | undefined;
   let read = false;
 
   const card = el(
     "aside",
-    { class: "card suggestion", role: "complementary", lang: languageOf(delivery), "aria-label": labels.article, onkeydown: key },
-    el("button", { type: "button", class: "close", "aria-label": labels.close, onclick: () => finish("dismissed") }, icon(ICONS.close)),
-    el("div", { class: "eyebrow" }, icon(ICONS.book), labels.article),
+    { class: "card suggestion", role: "complementary", lang: languageOf(delivery), dir: "auto", "aria-label": labels.article, onkeydown: key },
+    el("button", { type: "button", class: "close", "aria-label": labels.close, onclick: () => finish("dismissed") }, icon(CROSS)),
+    el("div", { class: "eyebrow" }, icon(BOOK), labels.article),
     el(
       "div",
       { role: "status" },
       text(content.title) ? el("h2", {}, text(content.title)) : undefined,
       text(content.text) ? prose(text(content.text)) : undefined,
     ),
-    el("button", { type: "button", class: "main", onclick: open }, labels.read, icon(ICONS.arrow)),
+    el("button", { type: "button", class: "main", onclick: open }, labels.read, icon(ARROW)),
   );
 
   async function open(): Promise<void> {
@@ -50,7 +51,7 @@ function showArticle(scene: Scene): Showing {
   function key(event: KeyboardEvent): void {
     if (event.key === "Escape") finish("dismissed");
   }
-  function finish(how: "completed" | "dismissed"): void {
+  function finish(how: "completed" | "dismissed" | "parked"): void {
     close();
     scene.end(how);
   }

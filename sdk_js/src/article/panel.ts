@@ -1,9 +1,10 @@
 import { markdown } from "../markdown/markdown";
 import type { Core, Delivery } from "../types";
-import { el, icon, ICONS, settled } from "../ui/dom";
+import { el, icon, CROSS, settled } from "../ui/dom";
 import { borrowFocus, cycleTab } from "../ui/focus";
 import { labelsFor } from "../ui/labels";
 import { enterRoot } from "../ui/root";
+import { BOOK } from "./icons";
 import { loadArticle } from "./load";
 import css from "./panel.css";
 import { LABELS } from "./panel_labels";
@@ -18,7 +19,8 @@ export interface Panel {
 /** Opens an article beside the page. `read` once it is there, `closed` when it has gone. */
 export function openPanel(core: Core, id: string, from: Delivery, on: { read?: () => void; closed?: () => void }): Panel {
   const labels = labelsFor<Labels>(from, LABELS);
-  const root = enterRoot(css);
+  const root = enterRoot(css, close);
+  let closed = false;
   const title = el("h1", { id: "panel-title" });
   const body = el("div", { class: "md" });
   const scroll = el("div", { class: "scroll", tabindex: "0" }, title, body);
@@ -28,8 +30,8 @@ export function openPanel(core: Core, id: string, from: Delivery, on: { read?: (
     el(
       "header",
       {},
-      el("span", { class: "eyebrow" }, icon(ICONS.book), labels.article),
-      el("button", { type: "button", class: "close", "aria-label": labels.close, onclick: close }, icon(ICONS.close)),
+      el("span", { class: "eyebrow" }, icon(BOOK), labels.article),
+      el("button", { type: "button", class: "close", "aria-label": labels.close, onclick: close }, icon(CROSS)),
     ),
     scroll,
   );
@@ -57,7 +59,8 @@ export function openPanel(core: Core, id: string, from: Delivery, on: { read?: (
     } else cycleTab(event, panel);
   }
   function close(): void {
-    if (!panel.isConnected) return;
+    if (closed) return;
+    closed = true;
     panel.remove();
     root.leave();
     returnFocus();

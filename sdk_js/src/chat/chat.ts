@@ -1,9 +1,10 @@
 import type { Panel } from "../article/panel";
-import { safeLink, sameOrigin } from "../markdown/url";
+import { safeLink } from "../markdown/url";
 import type { Kind, Scene, Showing } from "../stage/kind";
-import { el, icon, ICONS, settled, text } from "../ui/dom";
+import { el, icon, CROSS, settled, text } from "../ui/dom";
 import { labelsFor, languageOf } from "../ui/labels";
 import { enterRoot } from "../ui/root";
+import { visit } from "../ui/visit";
 import css from "./chat.css";
 import { repliesOf } from "./content";
 import type { Reply } from "./content";
@@ -12,6 +13,8 @@ import type { Labels } from "./labels";
 import { createTranscript } from "./transcript";
 
 export * from "../shared";
+
+const BUBBLE = "M21 12a8 8 0 0 1-8 8H4l1.8-2.9A8 8 0 1 1 21 12z";
 
 export const kind: Kind = {
   interrupts: true,
@@ -24,7 +27,7 @@ export const kind: Kind = {
 function showChat(scene: Scene): Showing {
   const { core, delivery } = scene;
   const labels = labelsFor<Labels>(delivery, LABELS);
-  const root = enterRoot(css);
+  const root = enterRoot(css, () => (close(), scene.end(answered ? "closed" : "parked")));
   const transcript = createTranscript(labels);
   const choices = el("div", { class: "choices" });
   let panel: Panel | undefined;
@@ -36,9 +39,9 @@ function showChat(scene: Scene): Showing {
   }
   const card = el(
     "section",
-    { class: "card chat", role: "dialog", "aria-label": labels.assistant, lang: languageOf(delivery), tabindex: "-1", onkeydown: key },
-    el("button", { type: "button", class: "close", "aria-label": labels.close, onclick: finish }, icon(ICONS.close)),
-    el("div", { class: "face" }, icon(ICONS.chat)),
+    { class: "card chat", role: "dialog", "aria-label": labels.assistant, lang: languageOf(delivery), dir: "auto", tabindex: "-1", onkeydown: key },
+    el("button", { type: "button", class: "close", "aria-label": labels.close, onclick: finish }, icon(CROSS)),
+    el("div", { class: "face" }, icon(BUBBLE)),
     transcript.log,
     choices,
   );
@@ -85,9 +88,4 @@ function showChat(scene: Scene): Showing {
     transcript.say(text(delivery.content.text));
   });
   return { close };
-}
-
-function visit(url: string): void {
-  if (sameOrigin(url) || url.startsWith("mailto:")) location.assign(url);
-  else el("a", { href: url, target: "_blank", rel: "noopener noreferrer" }).click();
 }

@@ -111,14 +111,14 @@ export function startClient(options: Options, store: Store, emitter: Emitter): C
       onScreen((ready) => ready.stop());
       if (erase) {
         outbox.erase();
-        store.keys("").forEach((key) => store.remove(key));
-        ["anonymous", "user", "hash"].forEach((key) => store.remove("id." + key)); // cookies list no keys
+        store.keys("").forEach(store.remove);
+        ["id.anonymous", "id.user", "id.hash"].forEach(store.remove); // cookies list no keys
       }
     },
   };
 
   function clear(): void {
-    store.keys("tour.").forEach((key) => store.remove(key));
+    store.keys("tour.").forEach(store.remove);
     onScreen((ready) => ready.clear());
   }
 }

@@ -5,7 +5,7 @@ import { expected, isDict, isText } from "./options";
 import { isKind } from "./parts";
 
 /** What `on` may name. */
-export const EVENTS = ["ready", "message", "shown", "clicked", "dismissed", "completed", "error"];
+export const EVENTS = ["ready", "message", "shown", "clicked", "answered", "dismissed", "completed", "error"];
 
 /** A command for a started client. What it returns is what is wrong with its arguments. */
 export type Command = (client: Client, ...args: unknown[]) => string | void;
@@ -53,7 +53,7 @@ export const COMMANDS: Record<string, Command> = {
   },
   reset: (client) => client.reset(),
   show(client, delivery) {
-    if (!isDict(delivery) || !isKind(String(delivery.kind)) || !isDict(delivery.content)) {
+    if (!isDict(delivery) || !isKind(delivery.kind) || !isDict(delivery.content)) {
       return expected("an object like {kind, content} of a known kind", delivery);
     }
     client.show(delivery as unknown as Delivery);

@@ -87,13 +87,13 @@ function createApi(): Api {
     if (wish !== OUT && waiting.length < MAX_WAITING) waiting.push([name, ...args]);
   }
   function run(call: Call): void {
+    let wrong: unknown;
     try {
-      const wrong = Array.isArray(call) ? perform(call) : expected("an array", call);
-      if (wrong) warn(`${String(call[0])}: ${wrong}`);
+      wrong = Array.isArray(call) ? perform(call) : expected("an array", call);
     } catch (error) {
-      warn(`${String(call[0])}: ${String(error)}`);
-      emitter.emit("error", error);
+      emitter.emit("error", (wrong = error));
     }
+    if (wrong) warn(`${String(call?.[0])}: ${String(wrong)}`);
   }
   const api: Record<string, unknown> = {
     push: (...calls: Call[]) => (calls.forEach(run), calls.length),

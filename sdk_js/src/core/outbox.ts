@@ -19,6 +19,7 @@ export interface Outbox {
   adopt(): void;
   /** The page is going away, and the next one may take over at once; or it has come back. */
   leave(leaving: boolean): void;
+  /** Forgets what waits; the store is erased by its owner. */
   erase(): void;
 }
 
@@ -92,7 +93,6 @@ export function createOutbox(store: Store): Outbox {
     },
     erase() {
       taken = events = [];
-      store.remove(key);
     },
   };
 }

@@ -5,7 +5,7 @@ declare const HASH: string;
 declare const SHARED: string;
 
 /** What this release can show; a delivery of another kind is left for one that can. */
-const KINDS: readonly string[] = ["tour", "chat", "article"] satisfies KindName[];
+const KINDS: readonly string[] = ["tour", "chat", "article", "banner", "modal", "tooltip", "survey"] satisfies KindName[];
 
 /** The parts lie beside the loader. `currentScript` is known only while the script runs for the first time. */
 const script = document.currentScript instanceof HTMLScriptElement ? document.currentScript.src : "";
@@ -13,8 +13,8 @@ const script = document.currentScript instanceof HTMLScriptElement ? document.cu
 /** The service's address as the script tag names it, for it serves the script at `/sdk/engage.js`. */
 export const scriptHost = script && new URL("..", script).href;
 
-export function isKind(kind: string): kind is KindName {
-  return KINDS.includes(kind);
+export function isKind(kind: unknown): kind is KindName {
+  return KINDS.includes(kind as KindName);
 }
 
 /** Loads what shows one kind of message. */

@@ -1,5 +1,6 @@
 import { el } from "../ui/dom";
-import { safeImage, safeLink, sameOrigin } from "./url";
+import { anchor } from "./plain";
+import { safeImage } from "./url";
 
 const ESCAPABLE = /[!-/:-@[-`{-~]/;
 const MAX_DEPTH = 12;
@@ -115,14 +116,7 @@ function bracket(rest: string): { label: string; target: string; length: number 
 
 function link(rest: string, depth: number): Span | undefined {
   const found = bracket(rest);
-  return found && { node: anchor(found.target, inline(found.label, depth + 1)), length: found.length };
-}
-
-/** A link, or nothing but its words when the address is not one we go to. */
-function anchor(target: string, label: Node[]): Node {
-  const href = safeLink(target);
-  if (!href) return el("span", {}, ...label);
-  return el("a", sameOrigin(href) ? { href } : { href, target: "_blank", rel: "noopener noreferrer" }, ...label);
+  return found && { node: anchor(found.target, ...inline(found.label, depth + 1)), length: found.length };
 }
 
 function picture(rest: string): Span | undefined {
@@ -135,5 +129,5 @@ function picture(rest: string): Span | undefined {
 
 function address(rest: string): Span | undefined {
   const found = /^<((?:https?:\/\/|mailto:)[^\s<>]+)>/i.exec(rest);
-  return found ? { node: anchor(found[1]!, [document.createTextNode(found[1]!.replace(/^mailto:/i, ""))]), length: found[0].length } : undefined;
+  return found ? { node: anchor(found[1]!, found[1]!.replace(/^mailto:/i, "")), length: found[0].length } : undefined;
 }

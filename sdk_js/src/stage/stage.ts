@@ -8,6 +8,8 @@ import { createWatch } from "./watch";
 /** A tour that waits for its next element keeps others from the screen for so long. ms */
 const HOLD = 5_000;
 const CLAIM_AGAIN = 2_000;
+/** What is on the screen for less than this was taken away, not moved. ms */
+const BRIEF = 300;
 
 /** One message on its way to the screen. */
 interface Entry {
@@ -19,6 +21,8 @@ interface Entry {
   /** Shown wherever the page is: `show` of the API. */
   readonly forced: boolean;
   notBefore: number;
+  /** How often the page has taken it away right after it was shown. */
+  brief: number;
   holdUntil: number;
   /** Lets another tab have it. */
   done?: () => void;
@@ -41,7 +45,7 @@ export function createStage(core: Core): Stage {
   let count = 0;
 
   function enter(delivery: Delivery, given: Partial<Entry> = {}): Entry {
-    const entry = { delivery, arrived: count++, step: 0, claimed: !delivery.delivery_id, shown: false, forced: false, notBefore: 0, holdUntil: 0, ...given };
+    const entry = { delivery, arrived: count++, step: 0, claimed: !delivery.delivery_id, shown: false, forced: false, notBefore: 0, brief: 0, holdUntil: 0, ...given };
     entries.add(entry);
     return entry;
   }
@@ -159,6 +163,7 @@ export function createStage(core: Core): Stage {
     const id = delivery.delivery_id;
     const { memory } = kind;
     const about = { delivery_id: id, rule_id: delivery.rule_id, message_id: delivery.message_id, kind: delivery.kind, variant: delivery.variant ?? null };
+    const began = Date.now();
     let over = false;
     const remember = (): void => {
       memory?.keep(core, delivery, entry.step, entry.shown);
@@ -171,8 +176,9 @@ export function createStage(core: Core): Stage {
         announce(); // it comes before what was done with it
         const all = { ...about, step: entry.step + 1, ...properties };
         if (id) core.track(event, all);
-        const name = EVENTS[event];
-        if (name) core.emit(name, all);
+        // `Message Shown` is `shown` for the page's listeners.
+        const [, name] = /^(?:Message|Survey) (.*)/.exec(event) ?? [];
+        if (name) core.emit(name.toLowerCase(), all);
       },
       keep(step) {
         entry.step = step;
@@ -181,6 +187,8 @@ export function createStage(core: Core): Stage {
       end(how: Ending, step = entry.step) {
         if (over) return;
         over = true;
+        // A page that wants it gone has its way.
+        if (how === "parked" && Date.now() - began < BRIEF && ++entry.brief > 3) how = "closed";
         if (how === "parked") {
           scene.keep(step);
           entry.holdUntil = Date.now() + HOLD;
@@ -266,13 +274,6 @@ export function createStage(core: Core): Stage {
     },
   };
 }
-
-const EVENTS: Readonly<Record<string, string>> = {
-  "Message Shown": "shown",
-  "Message Clicked": "clicked",
-  "Message Dismissed": "dismissed",
-  "Message Completed": "completed",
-};
 
 /** What is under way before what is new; then by priority, then by arrival. */
 function byImportance(a: Entry, b: Entry): number {

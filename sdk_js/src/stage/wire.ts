@@ -11,8 +11,3 @@ export function post(core: Core, path: string): Promise<Response> {
     keepalive: true,
   });
 }
-
-export function get(core: Core, path: string, query: Record<string, string>): Promise<Response> {
-  const { host, writeKey } = core.options;
-  return fetch(`${host}${path}?${new URLSearchParams({ writeKey, ...query })}`, { credentials: "omit" });
-}

@@ -1,11 +1,10 @@
-import { el, icon, ICONS, text } from "../ui/dom";
+import { el, icon, CROSS, text } from "../ui/dom";
 import { prose } from "../ui/prose";
 import type { Step } from "./content";
 import type { Labels } from "./labels";
 
 export interface Popover {
   readonly box: HTMLElement;
-  readonly arrow: HTMLElement;
   fill(step: Step, index: number, count: number): void;
 }
 
@@ -17,12 +16,11 @@ export function createPopover(labels: Labels, language: string, go: (by: 1 | -1)
   const bar = el("i");
   const back = el("button", { type: "button", class: "quiet", onclick: () => go(-1) }, labels.back);
   const next = el("button", { type: "button", class: "main", onclick: () => go(1) });
-  const arrow = el("div", { class: "arrow" });
   const box = el(
     "div",
-    { class: "popover card", role: "dialog", "aria-describedby": "text", tabindex: "-1", lang: language },
-    arrow,
-    el("button", { type: "button", class: "close", "aria-label": labels.close, onclick: close }, icon(ICONS.close)),
+    { class: "popover card", role: "dialog", "aria-describedby": "text", tabindex: "-1", lang: language, dir: "auto" },
+    el("div", { class: "arrow" }),
+    el("button", { type: "button", class: "close", "aria-label": labels.close, onclick: close }, icon(CROSS)),
     // Read out as it changes, also when the focus stays in the page.
     el("div", { class: "words", "aria-live": "polite" }, title, body),
     el("div", { class: "foot" }, progress, el("span", { class: "buttons" }, back, next)),
@@ -30,7 +28,6 @@ export function createPopover(labels: Labels, language: string, go: (by: 1 | -1)
   );
   return {
     box,
-    arrow,
     fill(step, index, count) {
       title.textContent = text(step.title);
       title.hidden = !title.textContent;

@@ -28,12 +28,7 @@ export function icon(path: string): SVGSVGElement {
   return svg;
 }
 
-export const ICONS = {
-  close: "M6 6l12 12M18 6L6 18",
-  chat: "M21 12a8 8 0 0 1-8 8H4l1.8-2.9A8 8 0 1 1 21 12z",
-  book: "M12 6.5C10.5 5 8 4.5 4 4.5v13.5c4 0 6.5.5 8 2 1.5-1.5 4-2 8-2V4.5c-4 0-6.5.5-8 2zm0 0V20",
-  arrow: "M5 12h14M13 6l6 6-6 6",
-} as const;
+export const CROSS = "M6 6l12 12M18 6L6 18";
 
 /** A value of untrusted content as text; anything that is not text is none. */
 export function text(value: unknown): string {

@@ -1,11 +1,18 @@
 import base from "./base.css";
 import { el } from "./dom";
 
-/** The one element that Engage puts into the page, while there is something to show. */
-let host: HTMLElement | undefined;
-let dock: HTMLElement;
-let users = 0;
-const sheets = new Set<string>();
+/** An element that Engage puts into the page while there is something to show. */
+interface Host {
+  readonly element: HTMLElement;
+  readonly shadow: ShadowRoot;
+  readonly dock: HTMLElement;
+  readonly sheets: Set<string>;
+  /** What those who show something in it want done when the page takes it out. */
+  readonly users: Set<() => void>;
+  readonly observer: MutationObserver;
+}
+/** The one that all share, at the end of the body. */
+let common: Host | undefined;
 
 export interface Root {
   readonly shadow: ShadowRoot;
@@ -15,37 +22,38 @@ export interface Root {
   leave(): void;
 }
 
-export function enterRoot(css: string): Root {
-  if (!host?.isConnected) {
-    host = el("div", { "data-engage": "" });
-    host.attachShadow({ mode: "open" });
-    dock = el("div", { class: "dock" });
-    host.shadowRoot!.append(dock);
-    (document.body ?? document.documentElement).append(host);
-    users = 0;
-    sheets.clear();
-  }
-  const current = host;
-  const shadow = current.shadowRoot!;
-  adopt(shadow, base);
-  adopt(shadow, css);
-  users++;
-  let here = true;
+/** A place on the page: what all messages share, or one's own at the start of `into`. `gone` is called when the page takes
+ * it out: frameworks draw anew what they own, and some the whole body. */
+export function enterRoot(css: string, gone: () => void, into?: Element): Root {
+  const host = into ? createHost() : (common = common?.element.isConnected ? common : createHost());
+  if (!host.element.isConnected) (into ?? document.body ?? document.documentElement)[into ? "prepend" : "append"](host.element);
+  adopt(host, base);
+  adopt(host, css);
+  host.users.add(gone);
   return {
-    shadow,
-    dock,
+    ...host,
     leave() {
-      if (!here) return;
-      here = false;
-      if (current !== host || --users) return;
-      current.remove();
-      host = undefined;
+      host.users.delete(gone);
+      if (host.users.size) return;
+      host.observer.disconnect();
+      host.element.remove();
     },
   };
 }
 
+function createHost(): Host {
+  const element = el("div", { "data-engage": "" });
+  const shadow = element.attachShadow({ mode: "open" });
+  const dock = el("div", { class: "dock" });
+  shadow.append(dock);
+  const users = new Set<() => void>();
+  const observer = new MutationObserver(() => element.isConnected || users.forEach((gone) => gone()));
+  observer.observe(document, { childList: true, subtree: true });
+  return { element, shadow, dock, sheets: new Set(), users, observer };
+}
+
 /** Constructable sheets pass a strict Content-Security-Policy; a style element serves browsers without them. */
-function adopt(shadow: ShadowRoot, css: string): void {
+function adopt({ shadow, sheets }: Host, css: string): void {
   if (sheets.has(css)) return;
   try {
     const sheet = new CSSStyleSheet();
