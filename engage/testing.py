@@ -119,7 +119,9 @@ def _elsewhere(paths: list[Path]) -> _Set:
         for case in rule.tests:
             named |= {one.deliver or one.withdraw or "" for one in case.expect} - {""}
             named |= {one.message for one in case.events if one.message}
-    found.definitions.messages += [Message(id=name, kind="banner", content={"en": {}}) for name in sorted(named)]
+    found.definitions.messages += [
+        Message(id=name, kind="banner", content={"en": {"text": name}}) for name in sorted(named)
+    ]
     files = {("rule", identifier): place for identifier, place in found.files.items()}
     found.problems += cross_check(found.definitions, files)
     return found

@@ -122,7 +122,7 @@ class TestCheck:
         assert "expected a duration from a minute to ten years, such as 7d or 12h, got 'soon'" in refused.stderr
 
     def test_a_rule_that_can_never_win_is_told_with_its_place(self, engage, write_documents):
-        shown = {"kind": "modal", "content": {"en": {}}}
+        shown = {"kind": "modal", "content": {"en": {"text": "Hi"}}}
         folder = write_documents(
             {
                 "rules/above.json": {

@@ -215,7 +215,7 @@ def _book(condition: Any) -> Rulebook:
         Rule(id="endless", trigger="Work", message="m", condition=condition, frequency="always"),
         Rule(id="other", trigger="Work", message="m", frequency="always"),
     ]
-    return compile_rulebook(Definitions(rules, [Message(id="m", kind="banner", content={"en": {}})]))
+    return compile_rulebook(Definitions(rules, [Message(id="m", kind="banner", content={"en": {"text": "hi"}})]))
 
 
 def test_a_rule_that_the_budget_stops_again_and_again_is_suspended_and_the_others_go_on(empty_store: str) -> None:
