@@ -12,8 +12,17 @@ from engage.errors import NotFound
 
 BUILT: Final = Path(__file__).parent.parent / "sdk_js" / "dist"
 LOADER: Final = "engage.js"
+GALLERY: Final = "gallery"  # every kind of message on one page, by this name
 _ENCODINGS: Final = (("br", ".br"), ("gzip", ".gz"))
-_TYPES: Final = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
+# What the strictest page would have; its samples are shown in frames of its own.
+GALLERY_CSP: Final = (
+    "default-src 'self'; img-src 'self' data:; frame-ancestors 'self'; require-trusted-types-for 'script'"
+)
+_TYPES: Final = {
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+}
 
 
 class SdkFiles:
@@ -26,6 +35,8 @@ class SdkFiles:
 
     def response(self, name: str, headers: Mapping[str, str]) -> Response:
         """The file in the best encoding the client takes. Raises NotFound."""
+        if name == GALLERY:
+            name += ".html"
         if name not in self._files or name.endswith((".br", ".gz")):
             hint = None if LOADER in self._files else "the snippet is not built: run `make setup`"
             raise NotFound("a file of the snippet", name, field="name", hint=hint)
@@ -35,11 +46,15 @@ class SdkFiles:
             or mimetypes.guess_type(name)[0]
             or "application/octet-stream",
             # The loader keeps its name over releases and names the parts: an old one would ask for parts that are gone.
-            "cache-control": "public, no-cache" if name == LOADER else "public, max-age=31536000, immutable",
+            "cache-control": "public, no-cache"
+            if name == LOADER or name.startswith(GALLERY)
+            else "public, max-age=31536000, immutable",
             "etag": self._tags[name],
             "vary": "accept-encoding",
             "access-control-allow-origin": "*",
         }
+        if name.endswith(".html"):
+            reply["content-security-policy"] = GALLERY_CSP
         if self._tags[name] in headers.get("if-none-match", ""):
             return Response(status_code=304, headers=reply)
         for encoding, suffix in _ENCODINGS:

@@ -2,7 +2,7 @@
 // Fails when a size budget is broken. Sizes are gzip -9 bytes.
 import { build, transform } from "esbuild";
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
@@ -100,6 +100,9 @@ for (const file of files) {
 }
 const named = Object.fromEntries(files.map((file) => [basename(file), sizes[file]]));
 writeFileSync(join(OUT, "manifest.json"), JSON.stringify({ version, loader: "engage.js", files: named }, null, 2) + "\n");
+
+// The gallery is for people who build: as it is, beside what it shows.
+for (const file of readdirSync(join(ROOT, "gallery"))) copyFileSync(join(ROOT, "gallery", file), join(OUT, file));
 
 const gzipped = (list) => [...new Set(list)].reduce((sum, file) => sum + sizes[file].gzip, 0);
 const rows = [["engage.js (before any message)", gzipped(Object.keys(loader.metafile.outputs)), LOADER_BUDGET]];
