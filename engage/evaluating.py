@@ -154,6 +154,9 @@ def _serve(source: BinaryIO, out: BinaryIO) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
     except (ValueError, OSError):
         pass  # not every system bounds it; the time still does
+    os.dup2(
+        os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno()
+    )  # an engine that runs out of memory cries; the parent tells
     for line in source:
         signal.setitimer(signal.ITIMER_PROF, MAX_SECONDS)
         answer = _evaluated(line)

@@ -38,7 +38,8 @@ def test_a_draft_is_run_and_gives_what_the_command_line_gives(wire, person, tmp_
     assert reply.status_code == 202
     asked = reply.json()
     assert reply.headers["location"] == f"/api/backtests/{asked['id']}"
-    assert (asked["status"], asked["progress"], asked["last_ms"]) == ("queued", 0.0, 86_400_000)
+    assert asked["status"] in ("queued", "running")  # a worker may have taken it at once
+    assert (asked["progress"], asked["last_ms"]) == (0.0, 86_400_000)
     found = ended(wire, asked["id"])
     assert (found["status"], found["progress"], found["error"]) == ("finished", 1.0, None)
     assert {"users", "deliveries", "by_day", "goals", "displaced"} <= set(found["result"])
