@@ -165,6 +165,7 @@ def test_a_claim_that_failed_is_tried_again(service: FakeService, site: Site) ->
 
 def test_identify_moves_the_stream_to_the_user(service: FakeService, site: Site) -> None:
     page = site.open()
+    service.wait(lambda: service.stream_count() == 1)  # two under way at once may arrive in either order
     page.evaluate("engage.identify('u1', {}, {userHash: 'proof'})")
     service.wait(lambda: len(service.stream_queries) == 2 and service.stream_count() == 1)
     assert service.stream_queries[1] == {**service.stream_queries[0], "userId": "u1", "userHash": "proof"}
