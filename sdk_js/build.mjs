@@ -51,14 +51,14 @@ rmSync(OUT, { recursive: true, force: true });
 mkdirSync(OUT, { recursive: true });
 
 /** Property names that never leave the loader and are no browser's: they need not be spelled out. */
-const INTERNAL = /^(settle|waiting|adopt|become|named|identity|wake|take|leave|erase|send)$/;
+const INTERNAL = /^(settle|waiting|adopt|become|named|identity|wake|take|leave|erase|send|look)$/;
 
 const kinds = Object.keys(KIND_BUDGETS);
 /** The lazily loaded parts; the kinds carry the release's hash, so that the loader need know only that. */
 const buildParts = (hash, write) =>
   build({
     ...common,
-    entryPoints: Object.fromEntries(kinds.map((kind) => [kind, `src/${kind}/${kind}.ts`])),
+    entryPoints: Object.fromEntries([...kinds, "debug"].map((name) => [name, `src/${name}/${name}.ts`])),
     format: "esm",
     splitting: true,
     entryNames: `[name]-${hash}`,

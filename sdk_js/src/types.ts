@@ -50,6 +50,8 @@ export interface Core {
   locale(): string;
   track(event: string, properties: Dict): void;
   emit(event: string, payload: unknown): void;
+  on(event: string, listener: Listener): void;
+  off(event: string, listener: Listener): void;
   /** Who is here, as queries and bodies name them. */
   person(): Record<string, string>;
   /** Rejects when the part cannot be had now; another attempt may succeed. */
@@ -72,7 +74,12 @@ export interface Stage {
 
 export type KindName = "tour" | "chat" | "article" | "banner" | "modal" | "tooltip" | "survey";
 
-/** What every lazily loaded part exports. */
+/** The lazily loaded part behind `debug`. */
+export interface DebugModule {
+  debug(emitter: Pick<Core, "on" | "off">, on: boolean): void;
+}
+
+/** What every lazily loaded kind exports. */
 export interface PartModule {
   readonly kind: Kind;
   createStage(core: Core): Stage;

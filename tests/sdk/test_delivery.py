@@ -46,15 +46,6 @@ def test_what_another_device_has_claimed_is_not_shown(service: FakeService, site
     expect(chat(page)).to_have_count(1)
 
 
-def test_of_two_tabs_one_shows_it(service: FakeService, site: Site) -> None:
-    pages = [site.open(), site.open()]
-    service.wait(lambda: service.stream_count() == 2)
-    service.deliver(delivery_id="d1", **CHAT)
-    service.wait(lambda: len(service.calls) == 2)
-    service.wait_event("Message Shown")
-    assert sum(chat(page).count() for page in pages) == 1
-
-
 def test_the_same_delivery_twice_is_one(service: FakeService, site: Site) -> None:
     page = site.open()
     delivery = service.deliver(delivery_id="d1", **CHAT)

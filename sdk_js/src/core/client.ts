@@ -18,6 +18,8 @@ export interface Client {
   send(type: string, fields: Dict): void;
   identify(userId: string | undefined, traits: Dict, userHash: string | undefined): void;
   reset(): void;
+  /** Who is here may have changed, in another tab. */
+  look(): void;
   show(delivery: Delivery): void;
   /** Ends everything; what was not sent yet stays stored, unless `erase`. */
   stop(erase?: boolean): void;
@@ -27,27 +29,29 @@ export interface Client {
 export function startClient(options: Options, store: Store, emitter: Emitter): Client {
   const identity = createIdentity(store, options.userHash);
   const outbox = createOutbox(store);
-  const sender = createSender(options, outbox);
+  const sender = createSender(options, outbox, emitter.emit);
   const stream = createStream(options, identity.named, receive);
   let stage: Promise<Stage> | undefined;
   let stopped = false;
 
   const locale = (): string => options.locale ?? navigator.language;
   const core: Core = {
+    ...emitter,
     options,
     store,
     locale,
     track: (event, properties) => send("track", { event, properties }),
-    emit: emitter.emit,
     person: identity.named,
     load: (kind) => loadPart(core, kind),
   };
 
   function send(type: string, fields: Dict): void {
-    const event = JSON.stringify(createEvent(type, fields, identity, locale()));
-    if (byteLength(event) > MAX_EVENT) return warn(`${type}: expected at most 32 KB; dropped`);
-    outbox.add(event);
+    const event = createEvent(type, fields, identity, locale());
+    const text = JSON.stringify(event);
+    if (byteLength(text) > MAX_EVENT) return warn(`${type}: expected at most 32 KB; dropped`);
+    outbox.add(text);
     sender.wake();
+    emitter.emit("event", event);
   }
   /** Loads the stage, which comes with every part, on the first occasion. */
   function onStage(kind: KindName, use: (stage: Stage) => void): void {
@@ -67,15 +71,8 @@ export function startClient(options: Options, store: Store, emitter: Emitter): C
   function receive(delivery: Delivery): void {
     if (isKind(delivery.kind)) onStage(delivery.kind, (ready) => ready.add(delivery));
   }
-  /** Several changes of person in one go open one stream. */
-  let opening = false;
   function openStream(): void {
-    if (opening || !options.stream) return;
-    opening = true;
-    queueMicrotask(() => {
-      opening = false;
-      if (!stopped) stream.open();
-    });
+    if (options.stream) stream.open();
   }
   const unwatch = watchAddress((before) => {
     setReferrer(before);
@@ -83,6 +80,18 @@ export function startClient(options: Options, store: Store, emitter: Emitter): C
     // After the router's own work, which sets the title.
     if (options.autoPage) setTimeout(() => stopped || send("page", {}));
   });
+
+  let here = identity.named();
+  /** Another person than before gets an empty screen; any change, another stream. */
+  function look(): void {
+    const before = here;
+    here = identity.named();
+    if (before.anonymousId !== here.anonymousId) {
+      store.keys("tour.").forEach(store.remove);
+      onScreen((ready) => ready.clear());
+    }
+    if (JSON.stringify(before) !== JSON.stringify(here)) openStream();
+  }
 
   // A tour that was under way on the page before goes on.
   if (store.keys("tour.").length) onStage("tour", (ready) => ready.resume());
@@ -92,16 +101,15 @@ export function startClient(options: Options, store: Store, emitter: Emitter): C
     identity,
     send,
     identify(userId, traits, userHash) {
-      const before = JSON.stringify(identity.named());
-      if (userId && identity.become(userId, userHash)) clear();
+      if (userId) identity.become(userId, userHash);
       send("identify", { traits });
-      if (JSON.stringify(identity.named()) !== before) openStream();
+      look();
     },
     reset() {
       identity.reset();
-      clear();
-      openStream();
+      look();
     },
+    look,
     show: (delivery) => onStage(delivery.kind, (ready) => ready.show(delivery)),
     stop(erase) {
       stopped = true;
@@ -112,13 +120,8 @@ export function startClient(options: Options, store: Store, emitter: Emitter): C
       if (erase) {
         outbox.erase();
         store.keys("").forEach(store.remove);
-        ["id.anonymous", "id.user", "id.hash"].forEach(store.remove); // cookies list no keys
+        identity.reset(); // cookies list no keys
       }
     },
   };
-
-  function clear(): void {
-    store.keys("tour.").forEach(store.remove);
-    onScreen((ready) => ready.clear());
-  }
 }

@@ -5,7 +5,7 @@ import { expected, isDict, isText } from "./options";
 import { isKind } from "./parts";
 
 /** What `on` may name. */
-export const EVENTS = ["ready", "message", "shown", "clicked", "answered", "dismissed", "completed", "error"];
+export const EVENTS = ["ready", "message", "shown", "clicked", "answered", "snoozed", "dismissed", "completed", "error"];
 
 /** A command for a started client. What it returns is what is wrong with its arguments. */
 export type Command = (client: Client, ...args: unknown[]) => string | void;

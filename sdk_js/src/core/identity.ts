@@ -1,45 +1,47 @@
 import type { Store } from "../types";
 import { uuid } from "./uuid";
 
+const ANONYMOUS = "id.anonymous";
+const USER = "id.user";
+const HASH = "id.hash";
+
 export interface Identity {
   anonymousId(): string;
   userId(): string | undefined;
-  /** Takes a user. True when this is another person than before: the browser changed hands. */
-  become(userId: string, userHash?: string): boolean;
+  /** Takes a user; another one than before is another person, who gets another anonymousId: the browser changed hands. */
+  become(userId: string, userHash?: string): void;
   reset(): void;
   /** The person, with their proof, as events, the query of the stream and the body of a claim name them. */
   named(): Record<string, string>;
 }
 
-/** Who is here, kept over page loads. */
+/** Who is here, kept over page loads. It is always what is stored: another tab may have changed it. */
 export function createIdentity(store: Store, initialHash?: string): Identity {
-  let anonymous = store.get("id.anonymous") ?? fresh();
-  let user = store.get("id.user");
-  let hash = initialHash ?? store.get("id.hash");
+  if (initialHash) store.set(HASH, initialHash);
 
-  function fresh(): string {
-    const id = uuid();
-    store.set("id.anonymous", id);
-    return id;
+  const userId = (): string | undefined => store.get(USER);
+  function anonymousId(): string {
+    const known = store.get(ANONYMOUS) || uuid();
+    store.set(ANONYMOUS, known);
+    return known;
   }
-  function forget(): void {
-    user = hash = undefined;
-    store.remove("id.user");
-    store.remove("id.hash");
-    anonymous = fresh();
+  function reset(): void {
+    [ANONYMOUS, USER, HASH].forEach(store.remove);
   }
   return {
-    anonymousId: () => anonymous,
-    userId: () => user,
-    become(userId, userHash) {
-      const changed = user !== undefined && user !== userId;
-      if (changed) forget();
-      user = userId;
-      store.set("id.user", userId);
-      if (userHash) store.set("id.hash", (hash = userHash));
-      return changed;
+    anonymousId,
+    userId,
+    become(user, userHash) {
+      const before = userId();
+      if (before && before !== user) reset();
+      store.set(USER, user);
+      if (userHash) store.set(HASH, userHash);
     },
-    reset: forget,
-    named: () => ({ anonymousId: anonymous, ...(user && { userId: user }), ...(user && hash && { userHash: hash }) }),
+    reset,
+    named() {
+      const user = userId();
+      const userHash = user && store.get(HASH);
+      return { anonymousId: anonymousId(), ...(user && { userId: user }), ...(userHash && { userHash }) };
+    },
   };
 }

@@ -4,7 +4,7 @@ import type { Client } from "./client";
 import { COMMANDS, listen } from "./commands";
 import { createEmitter } from "./emitter";
 import { expected, readOptions } from "./options";
-import { scriptHost } from "./parts";
+import { debug, scriptHost } from "./parts";
 import { createStore } from "./store";
 import { warn } from "./warn";
 
@@ -18,6 +18,9 @@ declare global {
     engage?: Call[] | Api;
   }
 }
+
+/** TypeScript's DOM library may not know it. */
+type Prerendering = Document & { readonly prerendering?: boolean };
 
 /** Under it the person's wish is stored. Once that is OUT nothing else is, and nothing is sent. */
 const WISH = "id.out";
@@ -38,6 +41,8 @@ function createApi(): Api {
   /** Does as the person wishes; without a wish, as the page says. */
   function obey(): void {
     if (!options || !store) return;
+    // Nobody looks at it yet, and nobody may ever.
+    if ((document as Prerendering).prerendering) return document.addEventListener("prerenderingchange", obey);
     wish ??= store.get(WISH);
     if (wish === OUT) {
       client?.stop(true);
@@ -56,7 +61,15 @@ function createApi(): Api {
     if (options) return "expected one init, got another";
     options = read;
     store = createStore(read.writeKey, read.storage);
+    addEventListener("storage", noticed);
     obey();
+  }
+  /** Another tab signed in or out, or was told the person's wish. */
+  function noticed({ key }: StorageEvent): void {
+    if (!key?.includes(".id.")) return;
+    wish = undefined;
+    obey();
+    client?.look();
   }
   function choose(chosen: string): void {
     wish = chosen;
@@ -64,6 +77,7 @@ function createApi(): Api {
   }
   function shutdown(): void {
     client?.stop();
+    removeEventListener("storage", noticed);
     client = options = store = undefined;
   }
   function on(event: unknown, listener: unknown): string | void {
@@ -75,6 +89,7 @@ function createApi(): Api {
     init,
     on,
     off: (event, listener) => listen(emitter, "off", event, listener),
+    debug: (on) => void debug(emitter, on !== false, options?.host).catch(warn),
     optIn: () => choose(IN),
     optOut: (out) => choose(out === false ? IN : OUT),
     shutdown,

@@ -79,9 +79,7 @@ export function createOutbox(store: Store): Outbox {
     },
     waiting: (bytes, count) => cut(events, bytes, count),
     adopt() {
-      const orphans = store.keys("queue.").filter((other) => {
-        return other !== key && Date.now() - parseInt(store.get(other) ?? "", 10) >= ORPHAN_AFTER;
-      });
+      const orphans = store.keys("queue.").filter((other) => other !== key && Date.now() - parseInt(store.get(other)!) >= ORPHAN_AFTER);
       if (!orphans.length) return;
       events = orphans.flatMap((orphan) => (store.get(orphan) ?? "").split("\n").slice(1)).concat(events);
       bound();

@@ -40,8 +40,7 @@ function wrap(name: "pushState" | "replaceState", look: () => void): () => void 
   };
   history[name] = wrapped;
   return () => {
-    // Someone may have wrapped ours since; then it stays, and does nothing but pass on.
+    // Someone may have wrapped ours since; then it stays.
     if (history[name] === wrapped) history[name] = original;
-    look = () => {};
   };
 }

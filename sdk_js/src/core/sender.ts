@@ -1,5 +1,6 @@
 import type { Options } from "../types";
 import { backoff } from "./backoff";
+import type { Emitter } from "./emitter";
 import { createListening } from "./listening";
 import type { Outbox } from "./outbox";
 import { ORPHAN_AFTER } from "./outbox";
@@ -21,7 +22,7 @@ export interface Sender {
 }
 
 /** Sends the outbox in order, one request at a time, until the service has confirmed every event with 200. */
-export function createSender(options: Options, outbox: Outbox): Sender {
+export function createSender(options: Options, outbox: Outbox, emit: Emitter["emit"]): Sender {
   const url = options.host + "/v1/batch";
   let timer = 0;
   let scheduled = false;
@@ -63,8 +64,7 @@ export function createSender(options: Options, outbox: Outbox): Sender {
   async function attempt(events: string[]): Promise<number | undefined> {
     try {
       const reply = await fetch(url, {
-        method: "POST",
-        headers: { "content-type": "text/plain" }, // a simple request: no preflight
+        method: "POST", // of text: a simple request, without preflight
         body: body(events),
         credentials: "omit",
         keepalive: !failures, // its quota is shared with the page's own; a retry does without
@@ -72,23 +72,19 @@ export function createSender(options: Options, outbox: Outbox): Sender {
       });
       if (reply.status === 200 || FINAL.test(String(reply.status))) {
         report(reply.status, (await reply.json().catch(() => ({}))) as Reply);
+        emit("sent", events);
         return undefined;
       }
-      const after = Number(reply.headers.get("retry-after"));
+      const after = +reply.headers.get("retry-after")!;
       if (after > 0) return after * 1000;
     } catch {
       // the network: again later
     }
     return backoff(failures);
   }
-  function flush(): void {
-    clearTimeout(timer);
-    scheduled = false;
-    void send();
-  }
   function hide(): void {
     // Browsers report "hidden" on the way out too, after pagehide: by then everything is on its way.
-    if (document.hidden && !left) flush();
+    if (document.hidden && !left) void send();
   }
   function leave(): void {
     left = true;
@@ -113,7 +109,7 @@ export function createSender(options: Options, outbox: Outbox): Sender {
   listening.to(document, "visibilitychange", hide);
   listening.to(window, "pagehide", leave);
   listening.to(window, "pageshow", come);
-  listening.to(window, "online", flush);
+  listening.to(window, "online", send);
   adopt();
   const orphans = setTimeout(adopt, ORPHAN_AFTER);
 

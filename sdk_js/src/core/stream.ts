@@ -12,21 +12,38 @@ export interface Stream {
 
 /**
  * One person's deliveries by Server-Sent Events; by polling the inbox where the stream cannot be had (a proxy that
- * buffers, a service that is away). Only a page that is looked at holds a connection: browsers give an HTTP/1.1 host six.
+ * buffers, a service that is away). Browsers give an HTTP/1.1 host six connections, so one page of a browser holds one:
+ * of those that can be seen the one that had the focus last. It holds a Web Lock, which the browser hands to the next
+ * page when this one closes or crashes; a page that gets the focus steals it. Where there are no locks (pages without
+ * https) every page that can be seen listens.
  */
 export function createStream(options: Options, named: () => Record<string, string>, receive: (d: Delivery) => void): Stream {
   let source: EventSource | undefined;
   let timer = 0;
   let failures = 0;
   let wanted = false;
+  /** Gives the lock back, or ends the waiting for it. */
+  let leave: (() => void) | undefined;
   let listening: Listening | undefined;
 
   const url = (path: string): string => {
     return `${options.host}/v1/${path}?${new URLSearchParams({ writeKey: options.writeKey, ...named() })}`;
   };
-  function connect(): void {
+  function connect(steal?: boolean): void {
     disconnect();
     if (!wanted || document.hidden) return;
+    if (!navigator.locks) return listen();
+    const waiting = new AbortController();
+    const mine = (leave = () => waiting.abort());
+    const hold = (): Promise<void> | void => {
+      if (leave === mine) return new Promise((done) => (listen(), (leave = done)));
+    };
+    navigator.locks.request("engage." + url("stream"), steal ? { steal } : { signal: waiting.signal }, hold).catch((error: Error) => {
+      // Another page took it, or this page may have no locks (a sandboxed frame).
+      if (!waiting.signal.aborted) error.name === "AbortError" ? connect() : listen();
+    });
+  }
+  function listen(): void {
     const opened = (source = new EventSource(url("stream")));
     opened.onopen = () => (failures = 0);
     opened.onmessage = (event: MessageEvent<string>) => receive(JSON.parse(event.data) as Delivery);
@@ -37,8 +54,9 @@ export function createStream(options: Options, named: () => Record<string, strin
   }
   function disconnect(): void {
     clearTimeout(timer);
+    leave?.();
     source?.close();
-    source = undefined;
+    leave = source = undefined;
   }
   async function poll(): Promise<void> {
     source = undefined;
@@ -69,12 +87,15 @@ export function createStream(options: Options, named: () => Record<string, strin
       if (!listening) {
         listening = createListening();
         listening.to(document, "visibilitychange", seen);
-        listening.to(window, "pagehide", disconnect);
+        listening.to(document, "resume", seen);
         listening.to(window, "pageshow", seen);
+        listening.to(document, "freeze", disconnect);
+        listening.to(window, "pagehide", disconnect);
+        listening.to(window, "focus", () => source || connect(true));
       }
       wanted = true;
       failures = 0;
-      connect();
+      connect(document.hasFocus());
     },
     close() {
       wanted = false;

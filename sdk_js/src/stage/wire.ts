@@ -1,11 +1,10 @@
 import type { Core } from "../types";
 
-/** POST with the write key and the person in the body; a simple request, without preflight. */
+/** POST with the write key and the person in the body; of text: a simple request, without preflight. */
 export function post(core: Core, path: string): Promise<Response> {
   const { host, writeKey } = core.options;
   return fetch(host + path, {
     method: "POST",
-    headers: { "content-type": "text/plain" },
     body: JSON.stringify({ writeKey, ...core.person() }),
     credentials: "omit",
     keepalive: true,

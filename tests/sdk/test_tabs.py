@@ -1,0 +1,130 @@
+"""Several tabs of one browser: one stream, one display, one person."""
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.sdk.conftest import Site
+from tests.sdk.fake_service import FakeService
+
+pytestmark = pytest.mark.browser
+
+CHAT: dict[str, Any] = {"kind": "chat", "content": {"text": "Can I help?"}}
+
+
+def chat(page: Page) -> Any:
+    return page.locator(".chat")
+
+
+@pytest.fixture(autouse=True)
+def streams(site: Site) -> None:
+    """`streams` of a page: all that it ever opened."""
+    site.context.add_init_script("""window.streams = [];
+    window.EventSource = class extends EventSource { constructor(url) { super(url); streams.push(this); } };""")
+
+
+def look_at(page: Page) -> None:
+    """What the browser tells a page whose window gets the focus; here every page believes it has it."""
+    page.evaluate("dispatchEvent(new Event('focus'))")
+
+
+def listens(page: Page, *others: Page) -> None:
+    """Waits until the page has a stream, and the others none."""
+    page.wait_for_function("streams.some(stream => stream.readyState === 1)")
+    for other in others:
+        other.wait_for_function("streams.every(stream => stream.readyState === 2)")
+
+
+def two(site: Site) -> tuple[Page, Page]:
+    """Two pages that can be seen; the second is looked at."""
+    first, second = site.open(), site.open()
+    look_at(second)
+    listens(second, first)
+    return first, second
+
+
+def test_one_stream_and_one_display_in_the_tab_that_is_looked_at(service: FakeService, site: Site) -> None:
+    first, second = two(site)
+    service.deliver(delivery_id="d1", **CHAT)
+    expect(chat(second)).to_be_visible()
+    look_at(first)
+    listens(first, second)
+    service.deliver(delivery_id="d2", **CHAT)
+    expect(chat(first)).to_be_visible()
+    assert service.calls == [("claim", "d1"), ("claim", "d2")]
+    assert service.names().count("Message Shown") == 2
+    assert site.complaints() == []
+
+
+def test_another_takes_over_when_the_listening_tab_closes(service: FakeService, site: Site) -> None:
+    first, second = two(site)
+    second.close()
+    listens(first)
+    service.deliver(delivery_id="d1", **CHAT)
+    expect(chat(first)).to_be_visible()
+
+
+def test_another_takes_over_when_the_listening_tab_is_frozen(service: FakeService, site: Site) -> None:
+    first, second = two(site)
+    second.evaluate("document.dispatchEvent(new Event('freeze'))")  # Chromium freezes no page that can be seen
+    listens(first, second)
+    service.deliver(delivery_id="d1", **CHAT)
+    expect(chat(first)).to_be_visible()
+    second.evaluate("document.dispatchEvent(new Event('resume'))")
+    look_at(second)
+    listens(second, first)
+
+
+def test_a_tab_that_hangs_keeps_nothing_from_the_one_that_is_looked_at(service: FakeService, site: Site) -> None:
+    first, second = two(site)
+    second.evaluate("setTimeout(() => { const end = Date.now() + 3000; while (Date.now() < end); })")
+    look_at(first)
+    listens(first)
+    service.deliver(delivery_id="d1", **CHAT)
+    expect(chat(first)).to_be_visible()
+
+
+def test_who_signs_out_in_one_tab_is_gone_in_the_other(service: FakeService, site: Site) -> None:
+    site.add("/", ["identify", "ann"], ["page"])
+    first, second = two(site)
+    service.deliver(delivery_id="d1", **CHAT)
+    expect(chat(second)).to_be_visible()
+    first.evaluate("engage.reset()")
+    expect(chat(second)).to_have_count(0)
+    second.wait_for_function("engage.userId === undefined")
+    assert second.evaluate("engage.anonymousId") == first.evaluate("engage.anonymousId")
+    first.evaluate("engage.identify('bob')")
+    second.wait_for_function("engage.userId === 'bob'")
+    second.evaluate("engage.track('Here')")
+    assert service.wait_event("Here")["userId"] == "bob"
+    service.wait(lambda: service.stream_queries[-1].get("userId") == "bob")
+
+
+def test_who_objects_in_one_tab_is_left_alone_in_the_other(service: FakeService, site: Site) -> None:
+    first, second = two(site)
+    service.wait_event("page", 2)
+    first.evaluate("engage.optOut()")
+    second.wait_for_function("engage.anonymousId === undefined")
+    second.evaluate("engage.track('Never')")
+    second.wait_for_function("streams.every(stream => stream.readyState === 2)")
+    assert list(second.evaluate("Object.values(localStorage)")) == ["1"]
+    first.evaluate("engage.optIn(); engage.track('First')")
+    second.wait_for_function("engage.anonymousId !== undefined")
+    second.evaluate("engage.track('Second')")
+    service.wait_event("First")
+    service.wait_event("Second")
+    assert "Never" not in service.names()
+
+
+def test_a_prerendered_page_waits_until_it_is_looked_at(service: FakeService, site: Site) -> None:
+    page = site.context.new_page()
+    page.add_init_script("Object.defineProperty(document, 'prerendering', {value: true, configurable: true})")
+    site.open("/", page)
+    page.evaluate("engage.track('Before')")
+    page.wait_for_timeout(150)
+    assert service.events == []
+    assert page.evaluate("Object.keys(localStorage)") == []
+    page.evaluate("delete document.prerendering; document.dispatchEvent(new Event('prerenderingchange'))")
+    service.wait_event("Before")
+    assert service.names()[:2] == ["page", "Before"]
