@@ -11,10 +11,24 @@ from pathlib import Path
 import pytest
 import typer
 
+from engage import __version__
 from engage.cli import cli
+from engage.database import HEAD
+from engage.sdk import SdkFiles
+from rules.state import VERSION
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("rules", "operators", "web-developers", "migrating", "identity", "cookbook", "load-testing")
+NAMES = (
+    "rules",
+    "operators",
+    "web-developers",
+    "migrating",
+    "switching",
+    "upgrading",
+    "identity",
+    "cookbook",
+    "load-testing",
+)
 TEXTS = {page: (ROOT / page).read_text() for page in ("README.md", *(f"docs/{name}.md" for name in NAMES))}
 MADE = "examples/rules/hello.json"  # the README has it made
 TYPED = re.compile(r"(?:^|`|\| )(?:\.venv/bin/)?engage ([a-z][^`\n]*)", re.MULTILINE)
@@ -76,6 +90,62 @@ def test_the_first_rule_of_the_readme_works_as_it_is_printed(tmp_path):
         (tmp_path / file).write_text(text)
     assert _run(tmp_path, "rules", "check", "examples").returncode == 0
     assert "rules/hello.json .\n" in _run(tmp_path, "rules", "test", "examples").stdout
+
+
+def test_the_documents_of_the_switching_page_pass_together(tmp_path):
+    boxes = re.findall(
+        r"`((?:rules|messages)/[\w-]+\.json)`[^`]*```json\n(.*?)```", TEXTS["docs/switching.md"], re.DOTALL
+    )
+    assert len(boxes) == TEXTS["docs/switching.md"].count("```json") == 4
+    for file, text in boxes:
+        path = tmp_path / "folder" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    checked = _run(tmp_path, "rules", "check", "folder")
+    assert checked.stdout == "4 documents, 0 errors, 0 warnings\n", checked.stdout + checked.stderr
+    assert "2 passed" in _run(tmp_path, "rules", "test", "folder").stdout
+
+
+def test_the_upgrading_page_has_a_line_for_each_release_and_each_schema():
+    releases = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    table = re.findall(r"^\| (\d\S+)[^|]*\| (\d{4}) \| (\d+) \|$", TEXTS["docs/upgrading.md"], re.MULTILINE)
+    assert [release for release, _, _ in table] == list(reversed(releases))
+    assert table[-1] == (__version__, HEAD, str(VERSION))
+
+
+def test_what_the_upgrading_page_says_of_caches_is_what_is_sent(tmp_path):
+    rows = re.findall(r"^\| `/sdk/(.+?)`.*?`((?:public|cache)[^`]*)`", TEXTS["docs/upgrading.md"], re.MULTILINE)
+    said = {name.replace("<hash>", "0a1b2c"): value.removeprefix("cache-control: ") for name, value in rows}
+    assert len(said) == 3
+    for name in said:
+        (tmp_path / (name if name != "gallery" else "gallery.html")).write_text("x")
+    files = SdkFiles(tmp_path)
+    assert {name: files.response(name, {}).headers["cache-control"] for name in said} == said
+
+
+def test_old_parts_that_were_kept_are_served_beside_the_new_ones(tmp_path):
+    (keep,) = re.findall(r"^cp -n (.+?) +#", TEXTS["docs/upgrading.md"], re.MULTILINE)
+    old, new = tmp_path / "sdk-before", tmp_path / "sdk_js" / "dist"
+    for folder, release, parts in ((old, "old", "111111"), (new, "new", "222222")):
+        folder.mkdir(parents=True)
+        for name in (
+            "engage.js",
+            "manifest.json",
+            f"tour-{parts}.js",
+            f"tour-{parts}.js.br",
+            f"part-{parts.upper()}.js",
+        ):
+            (folder / name).write_text(release)
+    subprocess.run(f"cp -n {keep.replace('/tmp/sdk-before', str(old))}", shell=True, cwd=tmp_path, check=True)
+    files = SdkFiles(new)
+    for name, release in (
+        ("engage.js", b"new"),
+        ("tour-222222.js", b"new"),
+        ("tour-111111.js", b"old"),
+        ("part-111111.js", b"old"),
+    ):
+        assert files.response(name, {}).body == release
+    assert files.response("tour-111111.js", {"accept-encoding": "br"}).headers["content-encoding"] == "br"
 
 
 def test_the_proofs_of_the_guide_are_made_as_it_is_printed():
