@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from rules.analysis import check_reference, duration_at
-from rules.documents import Identifier, Message, told
+from rules.documents import Duration, Glob, Identifier, Message, told
 from rules.problems import Path, Report, nearest
 from rules.shape import check_shape
 
@@ -18,6 +18,13 @@ SCALES: Final = {"nps": (0, 10), "csat": (1, 5), "ces": (1, 7)}
 MAX_ACTIONS: Final = 2
 MAX_QUESTIONS: Final = 20
 MAX_OPTIONS: Final = 20
+MAX_BRANCHES: Final = 3
+MAX_TIMEOUT: Final = 60_000  # ms
+END: Final = "end"
+_TARGET: Final = (
+    "What it points at: a CSS selector, `text=` and the words that can be read on it, or `data-engage=` and the value of "
+    "that attribute; also within open shadow roots and frames of the same site."
+)
 
 _BLANK = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ufeff\u200b-\u200f]")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
@@ -29,12 +36,33 @@ LOCALE: Final = r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,3}"
 _LOCALE = re.compile(LOCALE)
 
 
+class Advance(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What the person does to go on, in place of pressing *Next*. One of them."""
+
+    click: Annotated[Literal[True] | None, told("They press the target.", True)] = None
+    input: Annotated[
+        str | None, told("What they type into the target fits this regular expression, as a whole.", ".+@.+")
+    ] = None
+    event: Annotated[str | None, told("The page tells of this event with `track`.", "Project Created")] = None
+    path: Annotated[Glob | None, told("They arrive at this page: a glob on the path.", "/projects/*")] = None
+
+
+class StepButton(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A button in the place of *Next*: a branch."""
+
+    label: Annotated[str, told("The words on the button.", "I have data already")]
+    to: Annotated[
+        Identifier | None, told("The `id` of the step it goes to, or `end`. Left out: the next.", "import")
+    ] = None
+
+
 class Step(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """One stop of a tour."""
 
     text: Annotated[str, told("Markdown, with Liquid.", "Invite the people who keep asking you for numbers.")]
+    id: Annotated[Identifier | None, told("What other steps call it.", "import")] = None
     target: Annotated[
-        str | None, told("The CSS selector of what it points at. Left out: in the middle.", "#new-project")
+        str | None, told(f"{_TARGET} Left out: in the middle.", "#new-project", "text=New project", "data-engage=new")
     ] = None
     title: Annotated[str | None, told("Its heading.")] = None
     path: Annotated[str | None, told("The page it lives on: a glob on the path.", "/dashboard*")] = None
@@ -42,6 +70,25 @@ class Step(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     placement: Annotated[
         Literal["auto", "top", "right", "bottom", "left"], told("On which side of its target it stands.")
     ] = "auto"
+    image: Annotated[str | None, told("The address of a picture.", "https://www.example.com/new.png")] = None
+    video: Annotated[str | None, told("The address of a video file.", "https://www.example.com/new.mp4")] = None
+    alt: Annotated[
+        str | None, told("What the picture or video shows, for who does not see it; empty for mere decoration.")
+    ] = None
+    advance: Annotated[
+        Advance | None, told("How the person goes on by doing it.", {"click": True}, minProperties=1, maxProperties=1)
+    ] = None
+    buttons: Annotated[
+        list[StepButton], told("Branches, in the place of *Next*.", [{"label": "Yes"}], maxItems=MAX_BRANCHES)
+    ] = []
+    then: Annotated[
+        Identifier | None, told("The `id` of the step that follows, or `end`. Left out: the next.", "invite")
+    ] = None
+    missing: Annotated[
+        Literal["wait", "skip", "end", "center"],
+        told("What to do when the target does not come within `timeout`: wait on, skip the step, end, or go without."),
+    ] = "wait"
+    timeout: Annotated[Duration, told("How long the target may take, at most a minute.", "5s")] = "5s"
 
 
 class Labels(msgspec.Struct, forbid_unknown_fields=True):
@@ -105,7 +152,7 @@ class Banner(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     title: Annotated[str | None, told("Its heading.")] = None
     position: Annotated[Literal["top", "bottom"], told("At which edge of the window.")] = "top"
     into: Annotated[
-        str | None, told("The CSS selector of an element at whose start it stands, in place of the edge.", "main")
+        str | None, told("The element at whose start it stands, in place of the edge: as a `target`.", "main")
     ] = None
     dismissible: Annotated[bool, told("Whether it can be closed. If not, it needs `actions`.", False)] = True
     actions: Actions = []
@@ -147,7 +194,7 @@ class Modal(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class Tooltip(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A card beside an element of the page; as a `hotspot` it opens from a dot on it."""
 
-    target: Annotated[str, told("The CSS selector of what it points at.", "#export")]
+    target: Annotated[str, told(_TARGET, "#export", "text=Export")]
     text: Annotated[str, told("Markdown, with Liquid.", "Exports are **twice as fast** now.")]
     title: Annotated[str | None, told("Its heading.")] = None
     placement: Annotated[
@@ -255,12 +302,56 @@ def _check_whole(content: msgspec.Struct, path: Path, report: Report) -> None:
     if isinstance(content, Modal):
         if not (content.title or content.text or content.image or content.video):
             report.add(path, "Expected `title`, `text`, `image` or `video`: the window would be empty")
-        if content.image and content.video:
-            report.add((*path, "image"), "Expected an `image` or a `video`, got both")
-        if content.image and content.alt is None:
-            report.add((*path, "image"), 'A picture needs `alt`: what it shows, in words ("" for mere decoration)')
+        _check_media(content, path, report)
+    if isinstance(content, Tour):
+        _check_steps(content.steps, (*path, "steps"), report)
     if isinstance(content, Survey):
         _check_questions(content.questions, (*path, "questions"), report)
+
+
+def _check_media(content: Modal | Step, path: Path, report: Report) -> None:
+    if content.image and content.video:
+        report.add((*path, "image"), "Expected an `image` or a `video`, got both")
+    if content.image and content.alt is None:
+        report.add((*path, "image"), 'A picture needs `alt`: what it shows, in words ("" for mere decoration)')
+
+
+def _check_steps(steps: list[Step], path: Path, report: Report) -> None:
+    ids = [step.id for step in steps if step.id is not None]
+    for index, step in enumerate(steps):
+        at = (*path, index)
+        _check_media(step, at, report)
+        if step.id is not None:
+            check_reference(step.id, (*at, "id"), report)
+            if step.id == END or ids.count(step.id) > 1:
+                why = "`end` is the end of the tour" if step.id == END else f"The step `{step.id}` is there twice"
+                report.add((*at, "id"), why)
+        if len(step.buttons) > MAX_BRANCHES:
+            report.add((*at, "buttons"), f"Expected at most {MAX_BRANCHES} buttons, got {len(step.buttons)}")
+        goes = [(("then",), step.then), *((("buttons", n, "to"), button.to) for n, button in enumerate(step.buttons))]
+        for place, to in goes:
+            if to is not None and to not in (*ids, END):
+                report.add((*at, *place), f"Expected the `id` of a step or `end`, got `{to[:60]}`{nearest(to, ids)}")
+        if step.advance is not None:
+            _check_advance(step, step.advance, (*at, "advance"), report)
+        timeout = duration_at(step.timeout, (*at, "timeout"), report, 1)
+        if timeout > MAX_TIMEOUT:
+            report.add((*at, "timeout"), f"Expected at most a minute, got `{step.timeout}`")
+
+
+def _check_advance(step: Step, advance: Advance, path: Path, report: Report) -> None:
+    given = [name for name in ("click", "input", "event", "path") if getattr(advance, name) is not None]
+    if len(given) != 1:
+        report.add(path, f"Expected one of `click`, `input`, `event` and `path`, got {' and '.join(given) or 'none'}")
+    if step.target is None and (advance.click or advance.input is not None):
+        report.add((*path, given[0]), "It needs a `target`: what the person presses or types into")
+    if step.buttons:
+        report.add(path, "Expected `advance` or `buttons`, got both")
+    if advance.input is not None:
+        try:
+            re.compile(advance.input)
+        except re.error as error:
+            report.add((*path, "input"), f"Expected a regular expression, got `{advance.input[:60]}`: {error}")
 
 
 def _check_questions(questions: list[Question], path: Path, report: Report) -> None:

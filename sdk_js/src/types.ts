@@ -16,6 +16,10 @@ export interface Delivery {
   readonly content: Dict;
   readonly show_on?: { readonly path?: string | readonly string[] } | null;
   readonly expires_at?: string | null;
+  /** It was snoozed until then. */
+  readonly not_before?: string | null;
+  /** How long *remind me later* puts it off; nothing: it is not offered. ms */
+  readonly snooze?: number | null;
   readonly locale?: string | null;
 }
 

@@ -404,6 +404,46 @@ MESSAGES: list[tuple[dict[str, Any], str, str]] = [
         "Expected `text`, `email`, `number`, `tel`, `url`, got `date`",
     ),
     ({"kind": "tooltip", "content": {"en": {"text": "a"}}}, "$.content.en", "Expected the field `target`"),
+    *(
+        ({"kind": "tour", "content": {"en": {"steps": steps}}}, f"$.content.en.steps{path}", said)
+        for steps, path, said in (
+            (
+                [{"text": "a", "then": "lst"}, {"text": "b", "id": "last"}],
+                "[0].then",
+                "got `lst`; did you mean `last`?",
+            ),
+            (
+                [{"text": "a", "buttons": [{"label": "b", "to": "no"}]}],
+                "[0].buttons[0].to",
+                "Expected the `id` of a step",
+            ),
+            ([{"text": "a", "buttons": [{"label": "b"}] * 4}], "[0].buttons", "Expected at most 3 buttons, got 4"),
+            ([{"text": "a", "id": "x"}, {"text": "b", "id": "x"}], "[1].id", "The step `x` is there twice"),
+            ([{"text": "a", "id": "end"}], "[0].id", "`end` is the end of the tour"),
+            (
+                [{"text": "a", "advance": {}}],
+                "[0].advance",
+                "Expected one of `click`, `input`, `event` and `path`, got none",
+            ),
+            ([{"text": "a", "advance": {"event": "E", "path": "/"}}], "[0].advance", "got event and path"),
+            ([{"text": "a", "advance": {"click": True}}], "[0].advance.click", "It needs a `target`"),
+            (
+                [{"text": "a", "target": "b", "advance": {"input": "("}}],
+                "[0].advance.input",
+                "Expected a regular expression",
+            ),
+            (
+                [{"text": "a", "advance": {"event": "E"}, "buttons": [{"label": "b"}]}],
+                "[0].advance",
+                "or `buttons`, got both",
+            ),
+            ([{"text": "a", "timeout": "2m"}], "[0].timeout", "Expected at most a minute, got `2m`"),
+            ([{"text": "a", "timeout": "soon"}], "[0].timeout", "soon"),
+            ([{"text": "a", "missing": "wiat"}], "[0].missing", "Expected"),
+            ([{"text": "a", "image": "/a.png"}], "[0].image", "A picture needs `alt`"),
+            ([{"text": "a", "advance": {"event": "E", "when": 1}}], "[0].advance.when", "Unknown field `when`"),
+        )
+    ),
     ({"kind": "survey", "content": {"en": {"questions": []}}}, "$.content.en.questions", "Expected 1 to 20 questions"),
     *(
         ({"kind": "survey", "content": {"en": {"questions": questions}}}, f"$.content.en.questions{path}", said)

@@ -65,5 +65,5 @@ function showArticle(scene: Scene): Showing {
 
   root.dock.append(card);
   void settled().then(() => card.classList.add("in"));
-  return { close };
+  return { box: card, close };
 }

@@ -1,4 +1,5 @@
 import type { Kind, Scene, Showing } from "../stage/kind";
+import { createWatch } from "../stage/watch";
 import { actionButtons } from "../ui/actions";
 import { el, icon, CROSS, settled, text } from "../ui/dom";
 import { labelsFor, languageOf } from "../ui/labels";
@@ -15,6 +16,7 @@ export const kind: Kind = {
   interrupts: false,
   problem: ({ content }) => (text(content.text) ? undefined : "expected content.text to be text"),
   ready: ({ content }) => !text(content.into) || !!findTarget(text(content.into)),
+  watch: createWatch,
   show: showBanner,
 };
 
@@ -48,5 +50,5 @@ function showBanner(scene: Scene): Showing {
 
   root.shadow.append(banner);
   void settled().then(() => banner.classList.add("in"));
-  return { close };
+  return { box: banner, close };
 }

@@ -87,5 +87,5 @@ function showChat(scene: Scene): Showing {
     card.classList.add("in");
     transcript.say(text(delivery.content.text));
   });
-  return { close };
+  return { box: card, close };
 }

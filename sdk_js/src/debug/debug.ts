@@ -1,10 +1,8 @@
+import { pathMatches } from "../stage/match";
+import type { Entry } from "../stage/stage";
 import type { Delivery, Dict, Listener, DebugModule } from "../types";
 
-/** A delivery that cannot be on the screen now, and why. */
-export interface Held {
-  readonly delivery: Delivery;
-  readonly why: string;
-}
+export * from "../shared";
 
 const named = ({ kind, message_id, delivery_id }: Delivery): string => `${kind} ${message_id ?? ""} ${delivery_id ?? "(preview)"}`;
 const call = ({ type, event, name }: Dict): string => [type, event ?? name].filter(Boolean).join(" ");
@@ -18,7 +16,7 @@ const LISTENERS: Readonly<Record<string, Listener>> = {
     say(`sent: ${all.map(call).join(", ")}`, all);
   },
   message: (delivery) => say(`received: ${named(delivery as Delivery)}`, delivery),
-  held: (held) => say(`held back: ${named((held as Held).delivery)}: ${(held as Held).why}`, (held as Held).delivery),
+  looked: (entries) => (entries as Set<Entry>).forEach(hold),
   shown: did("shown"),
   clicked: did("clicked"),
   answered: did("answered"),
@@ -28,6 +26,26 @@ const LISTENERS: Readonly<Record<string, Listener>> = {
   error: (error) => say("error", error),
 };
 let telling = false;
+/** What was last said of each. */
+const reasons = new WeakMap<Entry, string | undefined>();
+
+/** Says why a message cannot be on the screen now, once. */
+function hold(entry: Entry): void {
+  const { delivery } = entry;
+  const reason = whyNot(entry);
+  if (reason && reason !== reasons.get(entry)) say(`held back: ${named(delivery)}: ${reason}`, delivery);
+  reasons.set(entry, reason);
+}
+
+function whyNot(entry: Entry): string | undefined {
+  const { behind, claimed, delivery, forced, notBefore } = entry;
+  if (behind === entry) return undefined;
+  if (document.hidden) return "nobody looks at this page";
+  if (notBefore > Date.now()) return `until ${new Date(notBefore).toISOString()}: it was snoozed, or the service could not be asked`;
+  if (!claimed && !forced && !pathMatches(delivery.show_on?.path)) return `its page is ${String(delivery.show_on?.path)}, this is ${location.pathname}`;
+  if (behind) return `${named(behind.delivery)} is on the screen`;
+  return "its target is not on the page, or the person is typing";
+}
 
 /** Tells the console what is sent, received, shown, and held back and why; or is silent again. */
 export const debug: DebugModule["debug"] = (emitter, on) => {

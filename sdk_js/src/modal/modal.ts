@@ -1,9 +1,9 @@
 import type { Kind, Scene, Showing } from "../stage/kind";
-import { safeImage } from "../markdown/url";
 import { actionButtons } from "../ui/actions";
 import { el, icon, CROSS, settled, text } from "../ui/dom";
 import { typing } from "../ui/focus";
 import { labelsFor, languageOf } from "../ui/labels";
+import { media } from "../ui/media";
 import { prose } from "../ui/prose";
 import { enterRoot } from "../ui/root";
 import { isDict } from "../core/options";
@@ -18,6 +18,10 @@ export const kind: Kind = {
   problem: ({ content }) =>
     ["title", "text", "image", "video"].some((name) => text(content[name])) ? undefined : "expected content with a title, a text, an image or a video",
   ready: () => !typing(),
+  watch(changed) {
+    const look = (): number => requestAnimationFrame(changed);
+    return { set: (on) => document[on ? "addEventListener" : "removeEventListener"]("focusout", look) };
+  },
   show: showModal,
 };
 
@@ -30,15 +34,10 @@ function showModal(scene: Scene): Showing {
   const labels = labelsFor<Labels>(scene.delivery, LABELS);
   const root = enterRoot(css, () => (close(), scene.end(answered ? "closed" : "parked")));
   const title = text(content.title);
-  const image = safeImage(content.image);
-  const video = safeImage(content.video);
-  const alt = text(content.alt);
   const dialog = el(
     "dialog",
     { class: "card modal", "aria-label": title || labels.message, lang: languageOf(scene.delivery), dir: "auto", oncancel: cancelled, onclose: dismiss, onclick: beside },
-    video
-      ? el("video", { src: video, controls: true, playsinline: true, preload: "metadata", "aria-label": alt || title })
-      : image && el("img", { src: image, alt, referrerpolicy: "no-referrer" }),
+    media(content, title),
     el(
       "div",
       { class: "scroll" },
@@ -95,5 +94,5 @@ function showModal(scene: Scene): Showing {
   root.shadow.append(dialog);
   dialog.showModal();
   void settled().then(() => dialog.classList.add("in"));
-  return { close };
+  return { box: dialog, close };
 }

@@ -1,9 +1,9 @@
 import type { Core, Delivery } from "../types";
 import type { Memory } from "./memory";
 
-/** How a message left the screen. `closed`: how it went was reported before. `parked`: it goes on at `step` as soon as
- * that can be shown. */
-export type Ending = "completed" | "dismissed" | "closed" | "parked";
+/** How a message left the screen. `closed`: how it went was reported before. `snoozed`: it comes back later. `parked`: it
+ * goes on at `step` as soon as that can be shown. */
+export type Ending = "completed" | "dismissed" | "snoozed" | "closed" | "parked";
 
 /** What a kind gets to work with while it is on the screen. */
 export interface Scene {
@@ -13,12 +13,16 @@ export interface Scene {
   readonly step: number;
   /** Reports what the person did: `Message Clicked`, `Tour Step Viewed` … */
   report(event: string, properties?: Record<string, unknown>): void;
+  /** Whether it has to do without its target, which did not come in time. */
+  readonly bare: boolean;
   /** Remembers, over reloads, where to go on. */
   keep(step: number): void;
   end(how: Ending, step?: number): void;
 }
 
 export interface Showing {
+  /** Where *remind me later* goes. */
+  readonly box: HTMLElement;
   /** The address changed. */
   moved?(): void;
   close(): void;
@@ -35,4 +39,27 @@ export interface Kind {
   /** Whether it could be on the screen now, beginning at `step`: the page is right and the target is there. */
   ready(delivery: Delivery, step: number): boolean;
   show(scene: Scene): Showing;
+  /** Calls `changed` when something that `ready` asks about may have changed; only while it is switched on. */
+  watch?(changed: () => void): Watch;
+  /** What to do about a target that did not come. */
+  late?(entry: Waiting): void;
+}
+
+export interface Watch {
+  set(on: boolean): void;
+}
+
+/** A message that could be on the screen but for its target. */
+export interface Waiting {
+  readonly delivery: Delivery;
+  step: number;
+  readonly shown: boolean;
+  bare: boolean;
+  /** Since when it has waited for the target of `step`, on a page where it should be. */
+  since?: number;
+  /** Looks again after so many ms. */
+  again(ms: number): void;
+  report(event: string, properties: Record<string, unknown>): void;
+  /** It ends here, as far as it came. */
+  end(): void;
 }

@@ -1,9 +1,8 @@
 import type { Core, Delivery, KindName, Stage } from "../types";
 import { claim, release } from "./claim";
-import type { Ending, Kind, Scene, Showing } from "./kind";
+import type { Ending, Kind, Scene, Showing, Waiting, Watch } from "./kind";
 import { expired, pathMatches } from "./match";
 import type { Memory } from "./memory";
-import { createWatch } from "./watch";
 
 /** A tour that waits for its next element keeps others from the screen for so long. ms */
 const HOLD = 5_000;
@@ -12,15 +11,16 @@ const CLAIM_AGAIN = 2_000;
 const BRIEF = 300;
 
 /** One message on its way to the screen. */
-interface Entry {
-  readonly delivery: Delivery;
+export interface Entry extends Waiting {
   readonly arrived: number;
-  step: number;
   claimed: boolean;
   shown: boolean;
   /** Shown wherever the page is: `show` of the API. */
   readonly forced: boolean;
+  /** Not shown, and not claimed, earlier. ms */
   notBefore: number;
+  /** What has the place it would take; itself, once it has it. */
+  behind?: Entry | undefined;
   /** How often the page has taken it away right after it was shown. */
   brief: number;
   holdUntil: number;
@@ -40,23 +40,48 @@ export function createStage(core: Core): Stage {
   const loaded = new Map<KindName, Kind | undefined>();
   const lanes = new Map<string, Lane>();
   const timers = new Set<number>();
-  const watch = createWatch(pump);
+  const watches = new Map<Kind["watch"], Watch>();
   let abort = new AbortController();
   let count = 0;
+  /** Tells the browser's other tabs what was claimed here. */
+  const others = self.BroadcastChannel && new BroadcastChannel("engage");
+  if (others) others.onmessage = ({ data }) => [...entries].forEach((entry) => entry.claimed || entry.delivery.delivery_id !== data || entries.delete(entry));
 
-  function enter(delivery: Delivery, given: Partial<Entry> = {}): Entry {
-    const entry = { delivery, arrived: count++, step: 0, claimed: !delivery.delivery_id, shown: false, forced: false, notBefore: 0, brief: 0, holdUntil: 0, ...given };
+  function enter(delivery: Delivery, given: Partial<Entry> = {}): void {
+    const entry: Entry = {
+      delivery,
+      arrived: count++,
+      step: 0,
+      claimed: !delivery.delivery_id,
+      shown: false,
+      forced: false,
+      bare: false,
+      notBefore: 0,
+      brief: 0,
+      holdUntil: 0,
+      again: later,
+      report: (event, properties) => report(entry, event, properties),
+      end: () => finish(entry),
+      ...given,
+    };
     entries.add(entry);
-    return entry;
+    pump();
   }
   function drop(entry: Entry): void {
     entries.delete(entry);
     if (entry.delivery.delivery_id) finished.add(entry.delivery.delivery_id);
     entry.done?.();
   }
-  function known(delivery: Delivery): boolean {
-    const id = delivery.delivery_id;
-    return !!id && (finished.has(id) || [...entries].some((entry) => entry.delivery.delivery_id === id));
+  function finish(entry: Entry): void {
+    loaded.get(entry.delivery.kind)?.memory?.forget(core, entry.delivery.delivery_id);
+    drop(entry);
+  }
+  /** Whether it has been here; if it waits, what is told of it now counts. */
+  function known({ delivery_id: id, not_before }: Delivery): boolean {
+    if (!id) return false;
+    const found = [...entries].find((entry) => entry.delivery.delivery_id === id);
+    if (found && !found.claimed) found.notBefore = Date.parse(not_before!) || 0;
+    return !!found || finished.has(id);
   }
   function laneOf(kind: Kind, { delivery }: Entry): Lane {
     const name = kind.interrupts ? "" : delivery.kind;
@@ -73,6 +98,7 @@ export function createStage(core: Core): Stage {
 
   /** Looks at all that waits, the most important first, and begins what can be shown. */
   function pump(): void {
+    queueMicrotask(() => core.emit("looked", entries));
     if (document.visibilityState === "hidden") return;
     const now = Date.now();
     const closed = new Set<Lane>();
@@ -88,19 +114,21 @@ export function createStage(core: Core): Stage {
         break; // what is less important waits until it is known which lane this one takes
       }
       const place = laneOf(kind, entry);
+      entry.behind = place.entry;
       if (place.entry || closed.has(place)) {
         continue;
       } else if (!valid(kind, entry)) {
         continue;
-      } else if (kind.ready(delivery, entry.step)) {
-        place.entry = entry;
+      } else if (ready(kind, entry)) {
+        place.entry = entry.behind = entry;
         void begin(kind, entry, place);
       } else {
         waiting = true;
         if (entry.holdUntil > now) closed.add(place);
+        if (!entry.forced) kind.late?.(entry);
       }
     }
-    watch.set(waiting);
+    watches.forEach((watch) => watch.set(waiting));
   }
   function load(name: KindName): void {
     if (loaded.has(name)) return;
@@ -108,6 +136,7 @@ export function createStage(core: Core): Stage {
     core.load(name).then(
       ({ kind }) => {
         loaded.set(name, kind);
+        if (kind.watch && !watches.has(kind.watch)) watches.set(kind.watch, kind.watch(pump));
         if (kind.memory) resume(kind.memory);
         pump();
       },
@@ -120,8 +149,7 @@ export function createStage(core: Core): Stage {
   function valid(kind: Kind, entry: Entry): boolean {
     const problem = kind.problem(entry.delivery);
     if (!problem) return true;
-    drop(entry);
-    kind.memory?.forget(core, entry.delivery.delivery_id);
+    finish(entry);
     core.emit("error", new Error(`message ${entry.delivery.message_id ?? ""}: ${problem}`));
     return false;
   }
@@ -133,15 +161,18 @@ export function createStage(core: Core): Stage {
     if (!entry.claimed && id) {
       const answer = await claim(core, id);
       if (signal.aborted) return void (answer === "won" && release(core, id));
-      if (answer === "won") entry.claimed = true;
-      if (answer === "lost") drop(entry);
+      if (answer === "won") {
+        entry.claimed = true;
+        others?.postMessage(id);
+      }
+      if (answer === "lost") entries.delete(entry); // it may come again
       if (answer === "later") {
         entry.notBefore = Date.now() + CLAIM_AGAIN;
         later(CLAIM_AGAIN);
       }
     }
     // The page may have changed while the claim was on its way.
-    if (entry.claimed && !(kind.ready(delivery, entry.step) && document.visibilityState === "visible")) await giveBack(entry);
+    if (entry.claimed && !(ready(kind, entry) && document.visibilityState === "visible")) await giveBack(entry);
     else if (entry.claimed) return perform(kind, entry, place);
     free(place, entry);
   }
@@ -150,6 +181,9 @@ export function createStage(core: Core): Stage {
     if (!id || entry.shown) return;
     entry.claimed = false;
     await release(core, id);
+  }
+  function ready(kind: Kind, { bare, delivery, step }: Entry): boolean {
+    return bare || kind.ready(delivery, step);
   }
   function free(place: Lane, entry: Entry): void {
     if (place.entry !== entry) return;
@@ -162,7 +196,6 @@ export function createStage(core: Core): Stage {
     const { delivery } = entry;
     const id = delivery.delivery_id;
     const { memory } = kind;
-    const about = { delivery_id: id, rule_id: delivery.rule_id, message_id: delivery.message_id, kind: delivery.kind, variant: delivery.variant ?? null };
     const began = Date.now();
     let over = false;
     const remember = (): void => {
@@ -172,13 +205,10 @@ export function createStage(core: Core): Stage {
       core,
       delivery,
       step: entry.step,
+      bare: entry.bare,
       report(event, properties) {
         announce(); // it comes before what was done with it
-        const all = { ...about, step: entry.step + 1, ...properties };
-        if (id) core.track(event, all);
-        // `Message Shown` is `shown` for the page's listeners.
-        const [, name] = /^(?:Message|Survey) (.*)/.exec(event) ?? [];
-        if (name) core.emit(name.toLowerCase(), all);
+        report(entry, event, properties);
       },
       keep(step) {
         entry.step = step;
@@ -194,9 +224,9 @@ export function createStage(core: Core): Stage {
           entry.holdUntil = Date.now() + HOLD;
           later(HOLD);
         } else {
-          memory?.forget(core, id);
-          drop(entry);
-          if (how !== "closed") scene.report(how === "completed" ? "Message Completed" : "Message Dismissed");
+          finish(entry);
+          if (how === "snoozed") finished.delete(id!);
+          if (how !== "closed") scene.report("Message " + how[0]!.toUpperCase() + how.slice(1));
         }
         free(place, entry);
       },
@@ -207,20 +237,31 @@ export function createStage(core: Core): Stage {
       remember();
       scene.report("Message Shown");
     }
+    entry.bare = false;
+    delete entry.since;
     try {
       if (id && !entry.done) memory?.alone(id, abort.signal, (done) => (entry.done = done));
       remember();
       const showing = kind.show(scene);
       if (over) return showing.close();
       place.showing = showing;
+      if (id && delivery.snooze) void import("./snooze").then(({ offer }) => over || offer(scene, showing));
     } catch (error) {
-      drop(entry);
-      memory?.forget(core, id);
+      finish(entry);
       void giveBack(entry);
       core.emit("error", error);
       return free(place, entry);
     }
     announce();
+  }
+
+  function report({ delivery, step }: Entry, event: string, properties?: Record<string, unknown>): void {
+    const { delivery_id, rule_id, message_id, kind, variant = null } = delivery;
+    const all = { delivery_id, rule_id, message_id, kind, variant, step: step + 1, ...properties };
+    if (delivery_id) core.track(event, all);
+    // `Message Shown` is `shown` for the page's listeners.
+    const [, name] = /^(?:Message|Survey) (.*)/.exec(event) ?? [];
+    if (name) core.emit(name.toLowerCase(), all);
   }
 
   /** What was under way when the last page went away; of several tabs one goes on. */
@@ -230,7 +271,6 @@ export function createStage(core: Core): Stage {
         const kept = memory.recall(core, id);
         if (!kept || known(kept.delivery)) return done();
         enter(kept.delivery, { step: kept.step, shown: kept.shown, claimed: true, holdUntil: Date.now() + HOLD, done });
-        pump();
       });
     }
   }
@@ -243,21 +283,20 @@ export function createStage(core: Core): Stage {
     const shown = [...lanes.values()];
     lanes.clear();
     for (const { showing } of shown) showing?.close();
-    watch.set(false);
+    watches.forEach((watch) => watch.set(false));
   }
 
   document.addEventListener("visibilitychange", pump);
   return {
     add(delivery) {
       if (known(delivery)) return;
-      enter(delivery);
+      const notBefore = Date.parse(delivery.not_before!) || 0;
+      if (notBefore) later(notBefore - Date.now());
       core.emit("message", delivery);
-      pump();
+      enter(delivery, { notBefore });
     },
     show(delivery) {
-      if (known(delivery)) return;
-      enter(delivery, { forced: true });
-      pump();
+      if (!known(delivery)) enter(delivery, { forced: true });
     },
     resume: () => load("tour"),
     moved() {
@@ -269,6 +308,7 @@ export function createStage(core: Core): Stage {
       finished.clear();
     },
     stop() {
+      others?.close();
       document.removeEventListener("visibilitychange", pump);
       clear();
     },

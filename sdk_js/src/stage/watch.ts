@@ -1,14 +1,18 @@
-/** Calls `changed`, at most once a frame, when the document changes or the focus leaves a field; only while it is switched on. */
-export interface Watch {
-  set(on: boolean): void;
-}
+import { deep, useDeep } from "../ui/target";
+import type { Watch } from "./kind";
 
+
+const ALL = { childList: true, subtree: true, attributes: true };
+
+/** Calls `changed`, at most once a frame, when the document, or one that lies open within it, changes. */
 export function createWatch(changed: () => void): Watch {
   let observing = false;
   let frame = 0;
   const look = (): void => {
     frame ||= requestAnimationFrame(() => {
       frame = 0;
+      if (!observing) return;
+      for (const root of deep?.roots() ?? [document]) observer.observe(root, ALL);
       changed();
     });
   };
@@ -17,11 +21,11 @@ export function createWatch(changed: () => void): Watch {
     set(on) {
       if (on === observing) return;
       observing = on;
-      document[on ? "addEventListener" : "removeEventListener"]("focusout", look);
-      if (on) return observer.observe(document, { childList: true, subtree: true, attributes: true });
-      observer.disconnect();
-      cancelAnimationFrame(frame);
-      frame = 0;
+      document[on ? "addEventListener" : "removeEventListener"]("load", look, true); // of a frame
+      if (!on) return observer.disconnect();
+      observer.observe(document, ALL);
+      // What is waited for is not in the document; it may be elsewhere.
+      if (!deep) void import("../ui/deep").then((loaded) => (useDeep(loaded.deep), look()), () => {});
     },
   };
 }

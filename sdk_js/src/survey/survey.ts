@@ -77,5 +77,5 @@ function showSurvey(scene: Scene): Showing {
   root.dock.append(card);
   ask(nextQuestion(questions, 0, answers));
   void settled().then(() => card.classList.add("in"));
-  return { close };
+  return { box: card, close };
 }

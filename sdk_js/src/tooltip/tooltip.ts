@@ -1,7 +1,7 @@
 import type { Kind, Scene, Showing } from "../stage/kind";
-import { actionButtons } from "../ui/actions";
+import { createWatch } from "../stage/watch";
 import { el, icon, CROSS, settled, text } from "../ui/dom";
-import { ARROW, createFollower, stand } from "../ui/follow";
+import { ARROW, createFollower, move, stand } from "../ui/follow";
 import type { Size } from "../ui/follow";
 import { labelsFor, languageOf } from "../ui/labels";
 import { place } from "../ui/place";
@@ -19,6 +19,7 @@ export const kind: Kind = {
   interrupts: false,
   problem: ({ content }) => (text(content.target) && text(content.text) ? undefined : "expected content.target and content.text to be text"),
   ready: ({ content }) => !!findTarget(text(content.target)),
+  watch: createWatch,
   show: showTooltip,
 };
 
@@ -29,33 +30,34 @@ function showTooltip(scene: Scene): Showing {
   const labels = labelsFor<Labels>(scene.delivery, LABELS);
   const root = enterRoot(css + ARROW, () => finish("parked"));
   const title = text(content.title);
+  const name = title || labels.tip;
+  const arrow = el("div", { class: "arrow" });
+  const buttons = el("div", { class: "buttons" });
   const card = el(
     "section",
-    { class: "card tooltip", role: "dialog", "aria-label": title || labels.tip, lang: languageOf(scene.delivery), dir: "auto", tabindex: "-1" },
-    el("div", { class: "arrow" }),
+    { class: "card tooltip", role: "dialog", "aria-label": name, lang: languageOf(scene.delivery), dir: "auto", tabindex: "-1" },
+    arrow,
     el("button", { type: "button", class: "close", "aria-label": labels.close, onclick: () => finish("dismissed") }, icon(CROSS)),
     el("div", { class: "words", role: "status" }, title ? el("h2", {}, title) : undefined, prose(text(content.text))),
-    el("div", { class: "buttons" }, ...actionButtons(scene, close)),
+    buttons,
   );
-  const dot = content.hotspot !== true ? undefined : el("button", { type: "button", class: "dot", "aria-label": title || labels.tip, "aria-expanded": "false", onclick: () => open(!!card.hidden) });
-  const layer = el("div", { class: "tips" }, dot, card);
+  const dot = content.hotspot !== true ? undefined : el("button", { type: "button", class: "dot", "aria-label": name, "aria-expanded": "false", onclick: () => open(!!card.hidden) });
+  const layer = el("div", { class: "tips", onkeydown: key }, dot, card);
   const follower = createFollower(card, draw, () => finish("parked"));
 
   function draw(rect: Box | undefined, size: Size, view: Size): void {
-    if (!rect) return;
-    if (dot) dot.style.transform = `translate(${Math.round(rect.left + rect.width - 12)}px,${Math.round(rect.top - 12)}px)`;
-    stand(card, place(rect, size, view, text(content.placement)));
+    if (dot && rect) move(dot, rect.left + rect.width - 12, rect.top - 12);
+    stand(card, arrow, place(rect, size, view, text(content.placement)), size);
   }
   function open(wanted: boolean): void {
     card.hidden = !wanted;
-    if (dot) dot.setAttribute("aria-expanded", String(wanted));
+    dot?.setAttribute("aria-expanded", `${wanted}`);
     if (!wanted) return;
     scene.report("Message Clicked", { button: "hotspot" });
     card.focus({ preventScroll: true });
   }
   function key(event: KeyboardEvent): void {
-    const ours = event.composedPath().includes(layer);
-    if (event.key !== "Escape" || event.defaultPrevented || card.hidden || !ours) return;
+    if (event.key !== "Escape" || card.hidden) return;
     event.preventDefault();
     if (!dot) return finish("dismissed");
     open(false);
@@ -70,17 +72,16 @@ function showTooltip(scene: Scene): Showing {
   }
   function close(): void {
     follower.stop();
-    document.removeEventListener("keydown", key, true);
     document.removeEventListener("click", used, true);
     layer.remove();
     root.leave();
   }
 
+  if (content.actions) void import("../ui/actions").then(({ actionButtons }) => buttons.append(...actionButtons(scene, close)));
   card.hidden = !!dot;
   root.shadow.append(layer);
-  document.addEventListener("keydown", key, true);
   document.addEventListener("click", used, true);
   follower.to(() => findTarget(text(content.target)));
   void settled().then(() => layer.classList.add("in"));
-  return { close };
+  return { box: card, close };
 }

@@ -1,34 +1,58 @@
 import { el, icon, CROSS, text } from "../ui/dom";
+import { media } from "../ui/media";
 import { prose } from "../ui/prose";
+import { advanceOf, branchesOf } from "./content";
 import type { Step } from "./content";
 import type { Labels } from "./labels";
 
 export interface Popover {
   readonly box: HTMLElement;
-  fill(step: Step, index: number, count: number): void;
+  readonly arrow: HTMLElement;
+  /** Whether it is *Next* that leads on. */
+  readonly plain: boolean;
+  fill(step: Step, index: number, count: number, back: boolean): void;
+}
+
+interface Actions {
+  back(): void;
+  /** With the words on the button of a branch, and the step it leads to. */
+  next(button?: string, to?: string): void;
+  close(): void;
 }
 
 /** The card beside the target. It is filled anew for each step, so that it can glide from one to the next. */
-export function createPopover(labels: Labels, language: string, go: (by: 1 | -1) => void, close: () => void): Popover {
+export function createPopover(labels: Labels, language: string, { back, next, close }: Actions): Popover {
+  const show = el("div", { class: "show" });
   const title = el("h2", { id: "title" });
   const body = el("div", { id: "text" });
   const progress = el("span", { class: "progress" });
   const bar = el("i");
-  const back = el("button", { type: "button", class: "quiet", onclick: () => go(-1) }, labels.back);
-  const next = el("button", { type: "button", class: "main", onclick: () => go(1) });
+  const backwards = el("button", { type: "button", class: "quiet", onclick: back }, labels.back);
+  const buttons = el("span", { class: "buttons" });
+  const arrow = el("div", { class: "arrow" });
   const box = el(
     "div",
     { class: "popover card", role: "dialog", "aria-describedby": "text", tabindex: "-1", lang: language, dir: "auto" },
-    el("div", { class: "arrow" }),
+    arrow,
+    show,
     el("button", { type: "button", class: "close", "aria-label": labels.close, onclick: close }, icon(CROSS)),
     // Read out as it changes, also when the focus stays in the page.
     el("div", { class: "words", "aria-live": "polite" }, title, body),
-    el("div", { class: "foot" }, progress, el("span", { class: "buttons" }, back, next)),
+    el("div", { class: "foot" }, progress, buttons),
     el("div", { class: "bar", "aria-hidden": "true" }, bar),
   );
+  let plain = true;
   return {
     box,
-    fill(step, index, count) {
+    arrow,
+    get plain() {
+      return plain;
+    },
+    fill(step, index, count, earlier) {
+      const branches = branchesOf(step);
+      plain = !branches.length && !Object.keys(advanceOf(step)).length;
+      if (plain) branches.push({ label: index === count - 1 ? labels.done : labels.next });
+      show.replaceChildren(...[media(step, text(step.title))].filter((node) => node !== undefined));
       title.textContent = text(step.title);
       title.hidden = !title.textContent;
       body.replaceChildren(prose(text(step.text)));
@@ -36,8 +60,12 @@ export function createPopover(labels: Labels, language: string, go: (by: 1 | -1)
       progress.setAttribute("aria-label", `${labels.step} ${progress.textContent}`);
       progress.hidden = count < 2;
       bar.style.width = `${((index + 1) / count) * 100}%`;
-      back.hidden = index === 0;
-      next.textContent = index === count - 1 ? labels.done : labels.next;
+      const focused = buttons.contains((box.getRootNode() as ShadowRoot).activeElement);
+      const forward = branches.map(({ label, to }, at) =>
+        el("button", { type: "button", class: at < branches.length - 1 ? "quiet" : "main", onclick: () => next(plain ? undefined : label, to) }, label),
+      );
+      buttons.replaceChildren(...(earlier ? [backwards] : []), ...forward);
+      if (focused) (forward[forward.length - 1] ?? box).focus({ preventScroll: true }); // the one that had it is gone
       box.setAttribute("aria-labelledby", title.hidden ? "text" : "title");
     },
   };

@@ -1,4 +1,6 @@
 import { safeLink } from "../markdown/url";
+import { pathMatches } from "../stage/match";
+import { createWatch } from "../stage/watch";
 import { tourMemory } from "../stage/memory";
 import type { Kind, Scene, Showing } from "../stage/kind";
 import { el, settled } from "../ui/dom";
@@ -9,10 +11,13 @@ import { labelsFor, languageOf } from "../ui/labels";
 import { place } from "../ui/place";
 import type { Box } from "../ui/place";
 import { enterRoot } from "../ui/root";
-import { findTarget } from "../ui/target";
-import { stepReady, stepsOf } from "./content";
+import { deep } from "../ui/deep";
+import { findTarget, useDeep } from "../ui/target";
+import { advanceOf, arrived, follows, precedes, stepReady, stepsOf } from "./content";
+import { awaitDoing } from "./doing";
 import { LABELS } from "./labels";
 import type { Labels } from "./labels";
+import { late, release } from "./late";
 import { createPopover } from "./popover";
 import css from "./tour.css";
 
@@ -21,66 +26,97 @@ const HALO = 6;
 
 export * from "../shared";
 
+useDeep(deep);
+
 export const kind: Kind = {
   interrupts: true,
   memory: tourMemory,
   problem: (delivery) => (stepsOf(delivery).length ? undefined : "expected content.steps to be a list of at least one step"),
   ready: (delivery, step) => stepReady(stepsOf(delivery)[step]),
+  watch: createWatch,
+  late,
   show: showTour,
 };
 
 function showTour(scene: Scene): Showing {
   const steps = stepsOf(scene.delivery);
   const root = enterRoot(css + ARROW, () => leave("parked"));
-  const popover = createPopover(labelsFor<Labels>(scene.delivery, LABELS), languageOf(scene.delivery), go, () => leave("dismissed"));
+  const popover = createPopover(labelsFor<Labels>(scene.delivery, LABELS), languageOf(scene.delivery), { back, next, close: () => leave("dismissed") });
   const light = el("div", { class: "light" });
   const layer = el("div", { class: "tour" }, light, popover.box);
+  /** The steps before this one. */
+  const trail: number[] = [];
   let index = scene.step;
+  let bare = scene.bare;
+  let undo = (): void => {};
   const follower = createFollower(popover.box, draw, () => leave("parked"));
 
   function leave(how: "completed" | "dismissed" | "parked", at = index): void {
     close();
     scene.end(how, at);
   }
-  function go(by: 1 | -1): void {
-    const to = index + by;
+  function next(button = "next", to?: string): void {
+    on(follows(steps, index, to), { button });
+  }
+  function back(): void {
+    const to = trail.pop() ?? precedes(steps, index);
     if (to < 0) return;
+    if (stepReady(steps[to])) enter(to);
+    else leave("parked", to);
+  }
+  /** What the person did leads to another step. */
+  function on(to: number, how: Record<string, unknown>): void {
+    scene.report("Message Clicked", { step: index + 1, ...how });
     if (to >= steps.length) return leave("completed");
-    const url = by > 0 ? safeLink(steps[index]?.navigate) : undefined;
-    if (by > 0) scene.report("Message Clicked", { step: index + 1, button: "next" });
+    trail.push(index);
+    const url = how.button ? safeLink(steps[index]?.navigate) : undefined;
     if (url && url !== location.href) {
       leave("parked", to);
       location.assign(url);
     } else if (stepReady(steps[to])) enter(to);
     else leave("parked", to);
   }
+  /** The step asked for it, and the person did it. */
+  function did(advance: string): void {
+    undo();
+    const to = follows(steps, index);
+    if (to < steps.length) scene.keep(to); // should it lead to another page
+    setTimeout(() => layer.isConnected && on(to, { advance })); // after what the page does about it
+  }
   function enter(to: number): void {
+    undo();
     index = to;
     const step = steps[index]!;
-    popover.fill(step, index, steps.length);
+    popover.fill(step, index, steps.length, trail.length > 0 || precedes(steps, index) >= 0);
     layer.classList.add("moving");
     setTimeout(() => layer.classList.remove("moving"), 260);
-    const { target } = step;
+    const target = bare ? undefined : step.target;
     bring(target ? findTarget(target) : undefined);
     follower.to(target ? () => findTarget(target) : undefined);
+    undo = awaitDoing(scene.core, advanceOf(step), () => follower.target, did);
     scene.keep(index);
-    scene.report("Tour Step Viewed", { step: index + 1 });
+    scene.report("Tour Step Viewed", { step: index + 1, ...(step.target && { target: bare ? "missing" : "found" }), ...release() });
+    bare = false;
   }
   function draw(rect: Box | undefined, size: Size, view: Size): void {
     layer.classList.toggle("bare", !rect);
     const halo = rect && { left: rect.left - HALO, top: rect.top - HALO, width: rect.width + 2 * HALO, height: rect.height + 2 * HALO };
     setBox(light, halo ?? { left: view.width / 2, top: view.height / 2, width: 0, height: 0 });
-    stand(popover.box, place(halo, size, view, steps[index]?.placement));
+    stand(popover.box, popover.arrow, place(halo, size, view, steps[index]?.placement), size);
   }
   function key(event: KeyboardEvent): void {
     const ours = event.composedPath().includes(popover.box);
     if (event.defaultPrevented || event.isComposing || (!ours && typing())) return;
     if (event.key === "Escape") leave("dismissed");
-    else if (/^Arrow(Left|Right)$/.test(event.key)) go((event.key === "ArrowRight") !== (getComputedStyle(popover.box).direction === "rtl") ? 1 : -1);
-    else return ours ? cycleTab(event, popover.box, follower.target) : undefined;
+    else if (/^Arrow(Left|Right)$/.test(event.key)) {
+      const forward = (event.key === "ArrowRight") !== (getComputedStyle(popover.box).direction === "rtl");
+      if (!forward) back();
+      else if (popover.plain) next();
+    } else return ours ? cycleTab(event, popover.box, follower.target) : undefined;
     event.preventDefault();
   }
   function close(): void {
+    undo();
     follower.stop();
     document.removeEventListener("keydown", key, true);
     layer.remove();
@@ -95,10 +131,12 @@ function showTour(scene: Scene): Showing {
   void settled().then(() => layer.classList.add("in"));
 
   return {
+    box: popover.box,
     moved() {
       // A router may draw the next page only after this; the target's absence is noticed by `follow`.
-      if (!stepReady(steps[index]) && !follower.target?.isConnected) leave("parked");
-      else if (steps[index]?.path && !stepReady(steps[index])) leave("parked");
+      const step = steps[index]!;
+      if (arrived(step)) did("path");
+      else if (!pathMatches(step.path) || (step.target && !follower.target?.isConnected && !stepReady(step))) leave("parked");
     },
     close,
   };

@@ -4,6 +4,8 @@ import type { Scene } from "../stage/kind";
 import { el, text } from "./dom";
 import { visit } from "./visit";
 
+export * from "../shared";
+
 /** The buttons of `content.actions`, the first one in colour. A click is reported, closes the message (`close`), completes
  * it, and then goes where the action says. */
 export function actionButtons(scene: Scene, close: () => void): HTMLElement[] {

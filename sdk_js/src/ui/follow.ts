@@ -1,5 +1,6 @@
 import arrow from "./arrow.css";
 import type { Box, Place } from "./place";
+import { deep } from "./target";
 
 /** The style of a card that points at something: of its `.arrow`. */
 export const ARROW: string = arrow;
@@ -37,13 +38,14 @@ export function createFollower(card: HTMLElement, draw: (rect: Box | undefined, 
     look();
   }
   function look(): void {
-    const { left, top, width, height } = target?.getBoundingClientRect() ?? { left: NaN, top: 0, width: 0, height: 0 };
+    const { left, top, width, height } = target ? (deep?.boxOf(target) ?? target.getBoundingClientRect()) : ({} as Box);
+    const box = target && { left, top, width, height };
     const size = { width: card.offsetWidth, height: card.offsetHeight };
     const view = { width: document.documentElement.clientWidth, height: innerHeight };
-    const now = [left, top, width, height, size.width, size.height, view.width, view.height].join();
+    const now = JSON.stringify([box, size, view]);
     if (now === drawn) return;
     drawn = now;
-    draw(target && { left, top, width, height }, size, view);
+    draw(box, size, view);
   }
   return {
     get target() {
@@ -59,9 +61,15 @@ export function createFollower(card: HTMLElement, draw: (rect: Box | undefined, 
   };
 }
 
-/** Puts a card where `place` says. */
-export function stand(box: HTMLElement, { side, left, top, arrow }: Place): void {
-  box.style.transform = `translate(${Math.round(left)}px,${Math.round(top)}px)`;
-  box.style.setProperty("--at", `${arrow}px`);
-  box.dataset.side = side;
+/** Puts a card, and its arrow, where `place` says. */
+export function stand(box: HTMLElement, arrow: HTMLElement, { side, left, top, arrow: at }: Place, { width, height }: Size): void {
+  const along = at - 6.5;
+  const [x, y] = { bottom: [along, -6], top: [along, height - 7], right: [-6, along], left: [width - 7, along], center: [0, 0] }[side] as [number, number];
+  move(box, left, top);
+  move(arrow, x, y);
+  arrow.hidden = side === "center";
+}
+
+export function move({ style }: HTMLElement, x: number, y: number): void {
+  style.translate = `${Math.round(x)}px ${Math.round(y)}px`;
 }
