@@ -81,6 +81,9 @@ class Delivery(msgspec.Struct):
     content: Annotated[dict[str, Any], Meta(description="As the message's content, in one language.")]
     show_on: dict[str, Any] | None
     expires_at: Time | None
+    snooze: Annotated[int | None, Meta(description="ms that *remind me later* puts it off.")] = None
+    not_before: Annotated[Time | None, Meta(description="It was snoozed until then.")] = None
+    step: Annotated[int, Meta(description="Of a tour: where it goes on after that, from 0.")] = 0
 
 
 class Inbox(msgspec.Struct):
@@ -95,6 +98,7 @@ class Claimed(msgspec.Struct):
 
 class Released(msgspec.Struct):
     released: bool
+    not_before: Annotated[Time | None, Meta(description="Of a snoozed one: when it comes again.")] = None
 
 
 class ArticleText(msgspec.Struct):

@@ -12,6 +12,7 @@ from msgspec import Raw
 
 from engage.keys import ShardKeys, shard_of, shard_of_delivery
 from engage.store import Script
+from engage.times import iso
 from rules.limits import DELIVERY_LIFE as RECORD_MS
 from rules.limits import INBOX_CAPACITY as CAPACITY
 
@@ -134,6 +135,8 @@ local entry = redis.call('HGET', KEYS[1], 'entry')
 local state = redis.call('HGET', KEYS[1], 'state')
 if state == 'moved' then return -1 end
 if not entry or state ~= 'pending' then return 0 end
+local snoozed = redis.call('HGET', KEYS[1], 'n')
+if snoozed and tonumber(snoozed) > tonumber(ARGV[1]) then return 0 end
 if redis.call('XDEL', KEYS[2], entry) ~= 1 then
   redis.call('HSET', KEYS[1], 'state', 'expired')
   return 0
@@ -150,23 +153,27 @@ return 1
     when_full=True,
 )
 
-# KEYS: delivery, inbox, stats, forward, outbox. ARGV: live channel. Gives a claimed delivery back; returns 1 if it was claimed and may be
-# offered again. One that was withdrawn meanwhile stays away.
+# KEYS: delivery, inbox, stats, forward, outbox. ARGV: live channel; and of one that is snoozed: until when, its wire JSON, expires_at or "".
+# Gives a claimed delivery back; returns 1 if it was claimed and may be offered again. One that was withdrawn meanwhile stays away.
 RELEASE = Script(
-    """
+    f"""
 if redis.call('HGET', KEYS[1], 'state') ~= 'claimed' then return 0 end
 if redis.call('HGET', KEYS[1], 'withdrawn') then
   redis.call('HSET', KEYS[1], 'state', 'withdrawn')
   redis.call('HINCRBY', KEYS[3], 'withdrawn', 1)
   return 0
 end
+if ARGV[2] then
+  redis.call('HSET', KEYS[1], 'n', ARGV[2], 'd', ARGV[3], 'x', ARGV[4])
+  for _, key in ipairs({{KEYS[1], KEYS[2]}}) do redis.call('PEXPIREAT', key, ARGV[2] + {RECORD_MS}) end
+end
 local found = redis.call('HMGET', KEYS[1], 'd', 'x', 'person')
 local entry = redis.call('XADD', KEYS[2], '*', 'd', found[1], 'x', found[2])
 redis.call('HSET', KEYS[1], 'state', 'pending', 'entry', entry)
-redis.call('HINCRBY', KEYS[3], 'released', 1)
-redis.call('PUBLISH', ARGV[1], '{"p":' .. cjson.encode(found[3]) .. ',"i":"' .. entry .. '","d":' .. found[1] .. '}')
+redis.call('HINCRBY', KEYS[3], ARGV[2] and 'snoozed' or 'released', 1)
+redis.call('PUBLISH', ARGV[1], '{{"p":' .. cjson.encode(found[3]) .. ',"i":"' .. entry .. '","d":' .. found[1] .. '}}')
 local to = redis.call('GET', KEYS[4])
-if to then redis.call('XADD', KEYS[5], '*', 'k', 'move', 'd', cjson.encode({found[3], to})) end
+if to then redis.call('XADD', KEYS[5], '*', 'k', 'move', 'd', cjson.encode({{found[3], to}})) end
 return 1
 """,
     when_full=True,
@@ -246,11 +253,31 @@ async def claim(client: Any, project: str, shards: int, delivery_id: str, now: i
     return None
 
 
-async def release(client: Any, project: str, shards: int, delivery_id: str) -> bool | None:
-    """True when a claimed delivery went back into its inbox; None where there is no such delivery."""
-    held = await holder(client, project, shards, delivery_id)
-    if held is None:
-        return None
+async def release(client: Any, held: Held, delivery_id: str, snoozed: "Snoozed | None" = None) -> bool:
+    """True when a claimed delivery went back into its inbox."""
     keys, person = held.keys, held.person
     names = [keys.delivery(delivery_id), keys.inbox(person), keys.stats, keys.forward(person), keys.outbox]
-    return bool(await RELEASE.run(client, names, [keys.live]))
+    more = [] if snoozed is None else [snoozed.until, snoozed.wire, snoozed.expires_at or ""]
+    return bool(await RELEASE.run(client, names, [keys.live, *more]))
+
+
+class Snoozed(NamedTuple):
+    """A delivery as it comes again; times in ms."""
+
+    until: int
+    wire: bytes
+    expires_at: int | None
+
+
+async def snooze(client: Any, held: Held, delivery_id: str, step: int, now: int) -> Snoozed | None:
+    """How a delivery comes again after the time that its rule sets, to go on at `step` and to wait as long as at first before it expires;
+    None where its rule offers no such thing."""
+    found = await client.hmget(held.keys.delivery(delivery_id), "d", "x", "delivered_at", "n")
+    told = msgspec.json.decode(found[0] or b"{}")
+    length = told.get("snooze")
+    if length is None:
+        return None
+    until = now + length
+    expires_at = until + int(found[1]) - int(found[3] or found[2]) if found[1] else None
+    told |= {"not_before": iso(until), "step": step, "expires_at": None if expires_at is None else iso(expires_at)}
+    return Snoozed(until, msgspec.json.encode(told), expires_at)

@@ -20,7 +20,7 @@ from engage.differing import LIVE
 from engage.erasing import Erased
 from engage.ingest import METRICS_PATH, ROUTES
 from engage.openapi import Answer, Operation, Parameter, document
-from engage.public import Claim
+from engage.public import Claim, Release
 from engage.publications import Snapshot
 from engage.query import MOST
 from engage.rulebook_api import MAX_LISTED, USUAL_LISTED, Push, Rollback
@@ -138,8 +138,9 @@ _PAGE: Final = [
     ),
     Operation(
         method="POST", path="/v1/deliveries/{delivery_id}/release", name="release", tag=_DELIVERY, access="page",
-        summary="Give a claimed delivery back: it could not be shown after all",
-        parameters=[_DELIVERY_ID, Parameter("userId", str, "As in the body."), *_PROOF], body=Claim, needs_body=False,
+        summary="Give a claimed delivery back: it could not be shown after all, or the person wants to be reminded later",
+        description="With `snooze` it comes again after the time that its rule sets, and cannot be claimed before.",
+        parameters=[_DELIVERY_ID, Parameter("userId", str, "As in the body."), *_PROOF], body=Release, needs_body=False,
         answers=[Answer(200, "Whether there was something to give back.", a.Released)], errors=[404],
     ),
     Operation(

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -23,16 +23,19 @@ from engage.errors import (
     StoreUnavailable,
     error_response,
 )
+from engage.inbox import Held
 from engage.ingest import Receive, Scope, Send
 from engage.keys import shard_of_delivery
 from engage.projects import Project
 from engage.sdk import SdkFiles
 from engage.store import STORE_ERRORS
 from engage.stream import Client, Hub, parse_cursor
-from engage.times import now_ms
+from engage.times import iso, now_ms
 from engage.wire import Id, identifier
 
 T = TypeVar("T")
+C = TypeVar("C", bound="Claim")
+MAX_STEP: Final = 1_000
 MAX_BODY: Final = 16 * 1024
 RETRY_MS: Final = (1_000, 3_000)  # when a stream that broke is opened again: not by all in the same moment
 SENT_AT_ONCE: Final = 16 * 1024  # bytes of a stream
@@ -43,13 +46,20 @@ _SSE_HEADERS: Final = [
 ]
 
 
-class Claim(msgspec.Struct):
+class Claim(msgspec.Struct, kw_only=True):
     """Who claims or releases, where that is not said in the header or the query."""
 
     writeKey: str | None = None
     userId: Id = None
     userHash: Any = None
     userToken: Any = None
+
+
+class Release(Claim, kw_only=True):
+    """`snooze`: the person wants to be reminded later; a tour then goes on at `step` (from 0)."""
+
+    snooze: bool = False
+    step: Annotated[float, msgspec.Meta(ge=0, le=MAX_STEP)] = 0  # JSON Schema takes 2.0 for a whole number
 
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -105,14 +115,20 @@ class Public:
         return json_response({"deliveries": [pending.delivery for pending in found]}, headers=_NO_STORE)
 
     async def claim(self, request: Request) -> Response:
-        project, delivery_id = await self._delivery(request)
+        project, delivery_id, _, _ = await self._delivery(request, Claim)
         return json_response(
             {"claimed": bool(await inbox.claim(self._client, project, self._shards, delivery_id, now_ms()))}
         )
 
     async def release(self, request: Request) -> Response:
-        project, delivery_id = await self._delivery(request)
-        return json_response({"released": bool(await inbox.release(self._client, project, self._shards, delivery_id))})
+        _, delivery_id, held, body = await self._delivery(request, Release)
+        if not body.snooze:
+            return json_response({"released": await inbox.release(self._client, held, delivery_id)})
+        snoozed = await inbox.snooze(self._client, held, delivery_id, int(body.step), now_ms())
+        if snoozed is None:
+            raise InvalidRequest("a delivery of a rule that has `snooze`", delivery_id, field="snooze")
+        released = await inbox.release(self._client, held, delivery_id, snoozed)
+        return json_response({"released": released} | ({"not_before": iso(snoozed.until)} if released else {}))
 
     async def article(self, request: Request) -> Response:
         project = self._access.public(request)
@@ -142,9 +158,10 @@ class Public:
     async def sdk(self, request: Request) -> Response:
         return self._files.response(request.path_params["name"], request.headers)
 
-    async def _delivery(self, request: Request) -> tuple[str, str]:
-        """The delivery of the path, of a person whom the body or the query proves where that is asked for."""
-        body = await read_body(request, Claim, MAX_BODY, Claim())
+    async def _delivery(self, request: Request, struct: type[C]) -> tuple[str, str, Held, C]:
+        """The project, the delivery of the path and where it is, and the body: of a person whom that or the query proves where it is
+        asked for."""
+        body = await read_body(request, struct, MAX_BODY, struct())
         project: Project = self._access.public(request, body.writeKey)
         delivery_id = request.path_params["delivery_id"]
         if shard_of_delivery(delivery_id, self._shards) is None:
@@ -156,7 +173,7 @@ class Public:
         user = identifier(body.userId, "userId") or query.get("userId")
         given = (body.userHash or query.get("userHash"), body.userToken or query.get("userToken"))
         self._access.identities[project.id].holder(held.person, user, *given)
-        return project.id, delivery_id
+        return project.id, delivery_id, held, body
 
 
 _NO_STORE: Final = {"cache-control": "no-store"}

@@ -15,7 +15,7 @@ from rules.duration import parse_duration
 from rules.errors import DurationError
 from rules.experiment import ARMS, Goal
 from rules.interruptions import NO_LIMITS, Limits
-from rules.limits import MAX_EVENT_NAMES, MAX_VARIANTS, WITHOUT_TIMESTAMPS
+from rules.limits import MAX_EVENT_NAMES, MAX_SNOOZE, MAX_VARIANTS, WITHOUT_TIMESTAMPS
 from rules.occasions import ABSENCE, LiveOccasion, Watched, read_occasion, segments_of, trigger_names, watch
 from rules.problems import Path, Report
 from rules.schedule import LiveSchedule, read_schedule
@@ -87,6 +87,7 @@ def analyse(rule: Rule, report: Report, segments: Segments | None = None) -> Ana
     absence, occasion, watched = _occasion(rule, trackers, report, segments)
     delay = _delay(rule, absence, report, segments)
     cap = _cap(rule.frequency, report)
+    _check_snooze(rule, report)
     schedule = None if rule.schedule is None else read_schedule(rule.schedule, ("schedule",), report)
     wait = None
     if rule.if_busy is not None:
@@ -214,6 +215,11 @@ def _delay(rule: Rule, absence: AbsenceTrigger | None, report: Report, segments:
     if isinstance(rule.delay, dict):
         return read_condition(rule.delay, ("delay",), report, truth=False, segments=segments) or 0
     return duration_at(rule.delay, ("delay",), report)
+
+
+def _check_snooze(rule: Rule, report: Report) -> None:
+    if rule.snooze is not None and duration_at(rule.snooze, ("snooze",), report, 1) > MAX_SNOOZE:
+        report.add(("snooze",), f"Expected at most 30 days, got `{rule.snooze}`")
 
 
 def _cap(frequency: str | Frequency | None, report: Report) -> Cap | None:

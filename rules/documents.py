@@ -269,6 +269,13 @@ class Rule(Document, forbid_unknown_fields=True, omit_defaults=True, kw_only=Tru
     holdout: Annotated[
         float, Meta(ge=0, le=1), told("The share of people who are left out, for comparison: 0 to 1.", 0.1)
     ] = 0.0
+    snooze: Annotated[
+        Duration | None,
+        told(
+            "Offers *Remind me later*, which puts the message off for so long, at most 30 days. Left out: not offered.",
+            "1d",
+        ),
+    ] = None
     goal: Annotated[Goal | None, told("What the rule is for.", {"event": "Plan Purchased", "within": "3d"})] = None
     schedule: Annotated[
         Schedule | None,

@@ -39,6 +39,7 @@ MAX_DELIVERY_ID: Final = 64  # characters
 MAX_STRAYS: Final = 20  # interactions with deliveries not known (yet) that one person may keep
 INBOX_CAPACITY: Final = 100  # pending deliveries of a person; older ones expire
 DELIVERY_LIFE: Final = 30 * 86_400_000  # ms a delivery without `expires` may wait
+MAX_SNOOZE: Final = 30 * 86_400_000  # ms that *remind me later* may put a message off
 OPEN_FOR: Final = 600_000  # ms a shown message that nobody closed counts as open
 PRUNE_EVERY: Final = 3_600_000  # ms between two looks for history no rule reads any more
 PRUNE_AFTER: Final = 7 * 86_400_000  # ms such history is kept

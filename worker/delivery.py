@@ -5,7 +5,7 @@ Two drains of one shard may run at once: whoever removes the outbox entry delive
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -19,7 +19,8 @@ from engage.rulebooks import read_definitions_sync
 from engage.settings import load_settings
 from engage.store import STORE_ERRORS, Script, connect
 from engage.times import iso, now_ms
-from rules import Delivery
+from rules import Delivery, Message
+from rules.duration import parse_duration
 from worker.doorbell import answered
 from worker.render import RenderError, render
 from worker.transaction import FAILED_KEPT, SPREAD, TELL
@@ -97,7 +98,7 @@ class Drain:
         self._keys = keys
         self._project = project
         self._shards = shards
-        self._messages = _messages(store, project)
+        self._live = _live(store, project)
 
     def run(self) -> int:
         """What comes in meanwhile is rung for again: a busy shard does not keep the others waiting."""
@@ -133,11 +134,11 @@ class Drain:
     def _render(self, entry: bytes, payload: bytes, group: list[tuple[bytes, Delivery, bytes]]) -> None:
         try:
             delivery = _decode_delivery(payload)
-            message = self._messages.get(delivery.message_id)
+            message = self._live.messages.get(delivery.message_id)
             if message is None:
                 raise RenderError("there is no such message any more")
             content = render(message.content, delivery.locale, delivery.data)
-            group.append((entry, delivery, _wire(delivery, content)))
+            group.append((entry, delivery, _wire(delivery, content, self._live.snoozes.get(delivery.rule_id))))
         except RenderError as error:
             self._fail(entry, payload, f"{delivery.message_id}: {error}")
         except Exception as error:  # a mistake of ours: one delivery must not stop the shard
@@ -238,28 +239,36 @@ def _entries(payloads: Iterable[bytes]) -> Iterator[list[bytes]]:
     yield some
 
 
-_rulebooks: WeakKeyDictionary[Any, dict[str, tuple[int, dict[str, Any]]]] = (
-    WeakKeyDictionary()
-)  # of each store's client
+class _Live(NamedTuple):
+    """What of the rulebook in force a delivery needs: the messages by id, and for how many ms which rules offer to snooze."""
+
+    version: int
+    messages: dict[str, Message]
+    snoozes: dict[str, int]
 
 
-def _messages(store: Any, project: str) -> dict[str, Any]:
-    """The messages of the rulebook in force, by id; read again only when the pointer moved."""
+_rulebooks: WeakKeyDictionary[Any, dict[str, _Live]] = WeakKeyDictionary()  # of each store's client
+
+
+def _live(store: Any, project: str) -> _Live:
+    """Read again only when the pointer moved."""
     rulebooks = _rulebooks.setdefault(store, {})
-    known, messages = rulebooks.get(project, (0, {}))
-    found = read_definitions_sync(store, project, known)
+    known = rulebooks.get(project, _Live(0, {}, {}))
+    found = read_definitions_sync(store, project, known.version)
     if found is not None:
         version, definitions = found
         messages = {message.id: message for message in definitions.messages}
-        rulebooks[project] = version, messages
-    return messages
+        snoozes = {rule.id: parse_duration(rule.snooze) for rule in definitions.rules if rule.snooze is not None}
+        known = rulebooks[project] = _Live(version, messages, snoozes)
+    return known
 
 
-def _wire(delivery: Delivery, content: Any) -> bytes:
+def _wire(delivery: Delivery, content: Any, snooze: int | None) -> bytes:
     """One delivery as clients get it."""
     expires = delivery.expires_at
     return msgspec.json.encode(
-        {
+        ({} if snooze is None else {"snooze": snooze})
+        | {
             "delivery_id": delivery.delivery_id,
             "rule_id": delivery.rule_id,
             "message_id": delivery.message_id,

@@ -20,6 +20,8 @@ export interface Delivery {
   readonly not_before?: string | null;
   /** How long *remind me later* puts it off; nothing: it is not offered. ms */
   readonly snooze?: number | null;
+  /** Where a tour that was snoozed goes on, from 0. */
+  readonly step?: number;
   readonly locale?: string | null;
 }
 

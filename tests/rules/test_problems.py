@@ -36,6 +36,8 @@ RULES: list[tuple[dict[str, Any], str, str]] = [
         "$.id",
         "Expected letters, digits, `_`, `.` or `-` (at most 64, a letter or digit first), got `a b`",
     ),
+    ({"snooze": "31d"}, "$.snooze", "Expected at most 30 days, got `31d`"),
+    ({"snooze": "0s"}, "$.snooze", "Expected a duration longer than nothing"),
     ({"message": "../m"}, "$.message", "Expected the id of a document, got `../m`"),
     ({"trigger": []}, "$.trigger", "Expected the name of at least one event, got an empty array"),
     ({"trigger": ["a", 3]}, "$.trigger[1]", "Expected a text, got the number 3"),

@@ -72,6 +72,14 @@ class Site:
         page.wait_for_function("!Array.isArray(window.engage)")
         return page
 
+    def wait_said(self, words: str) -> None:
+        """Waits until the console has said this."""
+        page = self.context.pages[0]
+        until(
+            lambda: (page.wait_for_timeout(10), any(words in line for line in self.console))[1],
+            what=f"{words!r} on the console, which says {self.console}",
+        )
+
     def complaints(self) -> list[str]:
         """What the console said, without the browser's own notes on failed requests."""
         return [line for line in self.console if "Failed to load resource" not in line and "net::ERR" not in line]

@@ -25,6 +25,7 @@ class FakeService:
         self.received: list[Json] = []
         self.batches: list[Json] = []
         self.calls: list[tuple[str, str]] = []  # (claim | release, delivery id)
+        self.bodies: list[Json] = []  # of the same
         self.claimed: set[str] = set()
         self.taken: set[str] = set()  # ids that another device has claimed
         self.inbox: list[Json] = []
@@ -80,9 +81,10 @@ class FakeService:
             self._changed.notify_all()
         return results
 
-    def claim(self, delivery_id: str, what: str) -> Json:
+    def claim(self, delivery_id: str, what: str, body: Json) -> Json:
         with self._changed:
             self.calls.append((what, delivery_id))
+            self.bodies.append(body)
             free = delivery_id not in self.claimed and delivery_id not in self.taken
             if what == "claim":
                 self.claimed.add(delivery_id)
@@ -171,7 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 self._json(200, {"success": True, "results": self.fake.accept(body)})
         elif self.path.startswith("/v1/deliveries/"):
-            self._json(200, self.fake.claim(unquote(parts[3]), parts[4]))
+            self._json(200, self.fake.claim(unquote(parts[3]), parts[4], body))
         else:
             self._json(404, {})
 

@@ -19,6 +19,7 @@ RULES = {
         "condition": {">=": [{"count": ["Export Failed", {"within": "10m"}]}, 2]},
         "message": "hello",
     },
+    "put-off": {"trigger": "Put Off", "message": "hours", "snooze": "2s", "frequency": "always"},
     "later": {"trigger": "Wait", "delay": "400ms", "cancel_on": ["Stop"], "message": "hello", "frequency": "always"},
     "absent": {
         "trigger": {"after": "Trial Started", "without": "Project Created", "within": "500ms"},
@@ -47,6 +48,7 @@ MESSAGES = {
         "content": {"en": {"text": "Hello {{ user.traits.name | default: 'you' }}"}, "ja": {"text": "こんにちは"}},
     },
     "late": {"kind": "chat", "content": {"en": {"text": "Hi"}}, "expires": "1s", "show_on": {"path": "/p*"}},
+    "hours": {"kind": "banner", "content": {"en": {"text": "Hello"}}, "expires": "1h"},
     "divided": {"kind": "banner", "content": {"en": {"text": "{{ 10 | divided_by: event.properties.by }}"}}},
     "markup": {"kind": "chat", "content": {"en": {"text": f"Hi {NAME}", "replies": [{"label": NAME}]}}},
 }

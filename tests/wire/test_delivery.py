@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -134,6 +135,41 @@ def test_exactly_one_of_many_callers_claims_and_a_release_gives_it_back(wire, pe
     assert [delivery["delivery_id"] for _, delivery in stream.wait(2)] == [identifier] * 2  # offered again
     assert claim(None) is True
     assert claim(None) is False
+
+
+def test_a_snoozed_delivery_comes_again_in_time_and_not_before(wire, person, listen):
+    stream = listen(userId=person)
+    wire.track(person, "Put Off")
+    first = wire.wait_inbox(person)[0]
+    assert first["snooze"] == 2_000
+    path = f"/v1/deliveries/{first['delivery_id']}"
+    later = {"snooze": True, "step": 3}
+    assert wire.post(f"{path}/release", later).json() == {"released": False}  # nobody has it
+    assert wire.post(f"{path}/claim", b"").json() == {"claimed": True}
+    said = wire.post(f"{path}/release", later).json()
+    assert said["released"] is True
+    again = stream.wait(2)[1][1]
+    assert again | {"not_before": said["not_before"], "step": 3} == again
+    assert again["expires_at"] > first["expires_at"]
+    assert again["content"] == first["content"]
+    assert wire.inbox(person) == [again]
+    assert wire.post(f"{path}/claim", b"").json() == {"claimed": False}  # not yet
+    until(lambda: wire.post(f"{path}/claim", b"").json()["claimed"], what="it comes again")
+    assert datetime.now(UTC).isoformat() > said["not_before"].replace("Z", "+00:00")
+    assert wire.post(f"{path}/release", later).json()["released"] is True  # as often as the person likes
+    assert wire.inbox(person)[0]["not_before"] > said["not_before"]
+
+
+def test_only_a_rule_that_says_so_offers_to_snooze(wire, person):
+    wire.track(person, "Wake")
+    found = wire.wait_inbox(person)[0]
+    path = f"/v1/deliveries/{found['delivery_id']}"
+    assert wire.post(f"{path}/claim", b"").json() == {"claimed": True}
+    reply = wire.post(f"{path}/release", {"snooze": True})
+    assert reply.status_code == 400
+    assert reply.json()["error"]["field"] == "snooze"
+    assert wire.post(f"{path}/release", {"snooze": True, "step": -1}).json()["error"]["field"] == "$.step"
+    assert wire.post(f"{path}/release", b"").json() == {"released": True}
 
 
 @pytest.mark.parametrize("identifier", ["nothing", "0" * 32, "../x", "zz" * 16, "0" * 31])

@@ -34,6 +34,7 @@ function showModal(scene: Scene): Showing {
   const labels = labelsFor<Labels>(scene.delivery, LABELS);
   const root = enterRoot(css, () => (close(), scene.end(answered ? "closed" : "parked")));
   const title = text(content.title);
+  const box = el("div", { class: "buttons" }, ...actionButtons(scene, close));
   const dialog = el(
     "dialog",
     { class: "card modal", "aria-label": title || labels.message, lang: languageOf(scene.delivery), dir: "auto", oncancel: cancelled, onclose: dismiss, onclick: beside },
@@ -44,7 +45,7 @@ function showModal(scene: Scene): Showing {
       title ? el("h2", {}, title) : undefined,
       text(content.text) ? prose(text(content.text)) : undefined,
       isDict(content.form) ? form(content.form) : undefined,
-      el("div", { class: "buttons" }, ...actionButtons(scene, close)),
+      box,
     ),
     el("button", { type: "button", class: "close", "aria-label": labels.close, onclick: dismiss }, icon(CROSS)),
   );
@@ -94,5 +95,5 @@ function showModal(scene: Scene): Showing {
   root.shadow.append(dialog);
   dialog.showModal();
   void settled().then(() => dialog.classList.add("in"));
-  return { box: dialog, close };
+  return { box, close };
 }

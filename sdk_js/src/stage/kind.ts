@@ -9,7 +9,7 @@ export type Ending = "completed" | "dismissed" | "snoozed" | "closed" | "parked"
 export interface Scene {
   readonly core: Core;
   readonly delivery: Delivery;
-  /** Where to begin; 0 unless it was under way before. */
+  /** Where to begin, 0 unless it was under way before; and then where it is. */
   readonly step: number;
   /** Reports what the person did: `Message Clicked`, `Tour Step Viewed` … */
   report(event: string, properties?: Record<string, unknown>): void;

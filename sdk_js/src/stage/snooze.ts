@@ -11,11 +11,14 @@ const LABELS = { en: "Remind me later", ja: "あとで通知" };
 export function offer(scene: Scene, { box, close }: Showing): void {
   const { core, delivery } = scene;
   const label = LABELS[languageOf(delivery).startsWith("ja") ? "ja" : "en"];
-  box.append(el("button", { type: "button", class: "quiet later", onclick: snooze }, label));
+  const button = el("button", { type: "button", class: "quiet later", onclick: snooze }, label);
+  button.style.order = "1"; // behind buttons that are loaded after it
+  box.append(button);
 
   function snooze(): void {
+    const { step } = scene;
     close();
     scene.end("snoozed");
-    void release(core, delivery.delivery_id!, true);
+    void release(core, delivery.delivery_id!, { snooze: true, step });
   }
 }

@@ -204,7 +204,9 @@ export function createStage(core: Core): Stage {
     const scene: Scene = {
       core,
       delivery,
-      step: entry.step,
+      get step() {
+        return entry.step;
+      },
       bare: entry.bare,
       report(event, properties) {
         announce(); // it comes before what was done with it
@@ -293,7 +295,7 @@ export function createStage(core: Core): Stage {
       const notBefore = Date.parse(delivery.not_before!) || 0;
       if (notBefore) later(notBefore - Date.now());
       core.emit("message", delivery);
-      enter(delivery, { notBefore });
+      enter(delivery, { notBefore, step: delivery.step ?? 0 });
     },
     show(delivery) {
       if (!known(delivery)) enter(delivery, { forced: true });

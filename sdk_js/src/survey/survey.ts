@@ -29,11 +29,13 @@ function showSurvey(scene: Scene): Showing {
   const before = document.activeElement;
   const body = el("div", { class: "body" });
   const bar = el("i");
+  const box = el("div", { class: "foot" });
   const card = el(
     "section",
     { class: "card survey", role: "dialog", "aria-labelledby": "question", lang: languageOf(delivery), dir: "auto", tabindex: "-1", onkeydown: key },
     el("button", { type: "button", class: "close", "aria-label": labels.close, onclick: finish }, icon(CROSS)),
     body,
+    box,
     el("div", { class: "bar", "aria-hidden": "true" }, bar),
   );
   let over = false;
@@ -77,5 +79,5 @@ function showSurvey(scene: Scene): Showing {
   root.dock.append(card);
   ask(nextQuestion(questions, 0, answers));
   void settled().then(() => card.classList.add("in"));
-  return { box: card, close };
+  return { box, close };
 }

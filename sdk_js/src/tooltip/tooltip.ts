@@ -83,5 +83,5 @@ function showTooltip(scene: Scene): Showing {
   document.addEventListener("click", used, true);
   follower.to(() => findTarget(text(content.target)));
   void settled().then(() => layer.classList.add("in"));
-  return { box: card, close };
+  return { box: buttons, close };
 }

@@ -7,6 +7,7 @@ import type { Labels } from "./labels";
 
 export interface Popover {
   readonly box: HTMLElement;
+  readonly later: HTMLElement;
   readonly arrow: HTMLElement;
   /** Whether it is *Next* that leads on. */
   readonly plain: boolean;
@@ -29,6 +30,7 @@ export function createPopover(labels: Labels, language: string, { back, next, cl
   const bar = el("i");
   const backwards = el("button", { type: "button", class: "quiet", onclick: back }, labels.back);
   const buttons = el("span", { class: "buttons" });
+  const later = el("span");
   const arrow = el("div", { class: "arrow" });
   const box = el(
     "div",
@@ -38,12 +40,13 @@ export function createPopover(labels: Labels, language: string, { back, next, cl
     el("button", { type: "button", class: "close", "aria-label": labels.close, onclick: close }, icon(CROSS)),
     // Read out as it changes, also when the focus stays in the page.
     el("div", { class: "words", "aria-live": "polite" }, title, body),
-    el("div", { class: "foot" }, progress, buttons),
+    el("div", { class: "foot" }, progress, later, buttons),
     el("div", { class: "bar", "aria-hidden": "true" }, bar),
   );
   let plain = true;
   return {
     box,
+    later,
     arrow,
     get plain() {
       return plain;

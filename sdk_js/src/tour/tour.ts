@@ -131,7 +131,7 @@ function showTour(scene: Scene): Showing {
   void settled().then(() => layer.classList.add("in"));
 
   return {
-    box: popover.box,
+    box: popover.later,
     moved() {
       // A router may draw the next page only after this; the target's absence is noticed by `follow`.
       const step = steps[index]!;

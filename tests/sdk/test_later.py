@@ -1,0 +1,130 @@
+"""*Remind me later*, in every kind: it goes, and comes again when its time has come."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.sdk.conftest import Site
+from tests.sdk.fake_service import FakeService
+
+pytestmark = pytest.mark.browser
+
+KINDS: dict[str, Any] = {
+    "tour": {"steps": [{"title": "One"}, {"title": "Two"}]},
+    "chat": {"text": "Can I help?"},
+    "article": {"article": "guide", "title": "A guide"},
+    "banner": {"text": "News."},
+    "modal": {"title": "News"},
+    "tooltip": {"target": "#create", "text": "Here."},
+    "survey": {"questions": [{"type": "nps", "text": "How likely?"}]},
+}
+
+
+def later(page: Page, name: str = "Remind me later") -> Any:
+    return page.get_by_role("button", name=name, exact=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_goes_and_comes_again(service: FakeService, site: Site, kind: str) -> None:
+    page = site.open()
+    delivery = service.deliver(delivery_id="d1", kind=kind, content=KINDS[kind], snooze=60_000)
+    later(page).click()
+    expect(page.locator("[data-engage]")).to_have_count(0)
+    service.wait(lambda: service.calls == [("claim", "d1"), ("release", "d1")])
+    assert service.bodies[1] | {"snooze": True, "step": 0} == service.bodies[1]
+    service.wait_event("Message Snoozed")
+    assert {"Message Dismissed", "Message Completed"}.isdisjoint(service.names())
+    until = datetime.now(UTC) + timedelta(seconds=1)
+    service.deliver(**delivery | {"not_before": until.isoformat()})
+    expect(later(page)).to_be_visible()
+    assert datetime.now(UTC) >= until
+    assert service.names().count("Message Snoozed") == 1
+    assert site.complaints() == []
+
+
+def test_it_is_offered_in_the_language_of_the_message_and_only_where_the_rule_says_so(
+    service: FakeService, site: Site
+) -> None:
+    page = site.open()
+    service.deliver(delivery_id="d1", kind="banner", content={"text": "お知らせです。"}, snooze=60_000)
+    expect(later(page, "あとで通知")).to_be_visible()
+    service.deliver(delivery_id="d2", kind="survey", content=KINDS["survey"])
+    expect(page.locator(".survey")).to_be_visible()
+    assert later(page).count() == 0
+
+
+def test_a_tour_goes_on_where_it_was(service: FakeService, site: Site) -> None:
+    page = site.open()
+    delivery = service.deliver(delivery_id="t", kind="tour", content=KINDS["tour"], snooze=60_000)
+    page.get_by_role("button", name="Next").click()
+    expect(page.get_by_role("dialog", name="Two")).to_be_visible()
+    later(page).click()
+    service.wait(lambda: ("release", "t") in service.calls)
+    assert service.bodies[-1]["step"] == 1
+    assert page.evaluate("Object.keys(localStorage).filter(key => key.includes('tour.'))") == []
+    page.reload()
+    service.deliver(**delivery | {"not_before": datetime.now(UTC).isoformat(), "step": 1})
+    expect(page.get_by_role("dialog", name="Two")).to_be_visible()
+
+
+def test_what_another_tab_put_off_is_put_off_here(service: FakeService, site: Site) -> None:
+    site.add("/other", ["page"])
+    first = site.open("/other")
+    delivery = service.deliver(delivery_id="d1", kind="chat", content=KINDS["chat"], show_on={"path": "/"}, snooze=1)
+    first.wait_for_function("Array.isArray(window.engage) === false")
+    service.deliver(**delivery | {"not_before": (datetime.now(UTC) + timedelta(hours=1)).isoformat()})
+    first.wait_for_timeout(200)
+    first.evaluate("history.pushState({}, '', '/')")
+    service.deliver(delivery_id="a1", kind="article", content=KINDS["article"])
+    expect(first.locator(".suggestion")).to_be_visible()
+    assert service.calls == [("claim", "a1")]
+
+
+def test_every_tab_learns_at_once_what_was_claimed_in_another(service: FakeService, site: Site) -> None:
+    first, second = site.open(), site.open()
+    told = "engage.on('message', message => (window.came = message.delivery_id)); null"
+    first.evaluate(told)
+    second.evaluate(told)
+    first.evaluate("dispatchEvent(new Event('focus'))")
+    service.wait(lambda: service.stream_count() == 1)
+    service.deliver(delivery_id="d1", kind="chat", content=KINDS["chat"], show_on={"path": "/later"})
+    page = first if first.evaluate("window.came") else second
+    other = second if page is first else first
+    other.evaluate("dispatchEvent(new Event('focus'))")
+    other.wait_for_function("window.came === 'd1'")
+    other.evaluate("history.pushState({}, '', '/later')")
+    expect(other.locator(".chat")).to_be_visible()
+    page.evaluate("history.pushState({}, '', '/later')")
+    page.wait_for_timeout(300)
+    assert service.calls == [("claim", "d1")]  # the other did not even ask
+
+
+def test_debug_says_what_is_held_back_and_why(service: FakeService, site: Site) -> None:
+    page = site.open()
+    page.evaluate("engage.debug(); null")
+    page.wait_for_function("true")
+    site.wait_said("on; here is")
+    service.deliver(delivery_id="d1", kind="chat", content=KINDS["chat"], show_on={"path": "/pricing"})
+    site.wait_said("received: chat message d1")
+    site.wait_said("held back: chat message d1: its page is /pricing, this is /")
+    service.deliver(delivery_id="s1", kind="survey", content=KINDS["survey"])
+    site.wait_said("shown: survey message s1")
+    service.deliver(delivery_id="m1", kind="modal", content=KINDS["modal"])
+    site.wait_said("held back: modal message m1: survey message s1 is on the screen")
+    service.deliver(delivery_id="i1", kind="tooltip", content={"target": "#no", "text": "Here."})
+    site.wait_said("held back: tooltip message i1: its target is not on the page")
+    until = datetime.now(UTC) + timedelta(hours=1)
+    service.deliver(delivery_id="b1", kind="banner", content=KINDS["banner"], not_before=until.isoformat())
+    site.wait_said("held back: banner message b1: until " + until.isoformat()[:19])
+    page.evaluate("engage.track('Opened', {id: 7})")
+    site.wait_said("queued: track Opened")
+    site.wait_said("sent: track Opened")
+    page.evaluate("engage.debug(false); null")
+    site.wait_said("off")
+    count = len(site.console)
+    page.evaluate("engage.track('Opened again')")
+    service.wait_event("Opened again")
+    assert len(site.console) == count, json.dumps(site.console[count:])
