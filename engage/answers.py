@@ -82,6 +82,7 @@ class Delivery(msgspec.Struct):
     show_on: dict[str, Any] | None
     expires_at: Time | None
     snooze: Annotated[int | None, Meta(description="ms that *remind me later* puts it off.")] = None
+    done: Annotated[list[str], Meta(description="Of a checklist: the items that are ticked off.")] = []
     not_before: Annotated[Time | None, Meta(description="It was snoozed until then.")] = None
     step: Annotated[int, Meta(description="Of a tour: where it goes on after that, from 0.")] = 0
 

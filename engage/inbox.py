@@ -117,6 +117,19 @@ return 1
     when_full=True,
 )
 
+# KEYS: delivery, inbox. ARGV: live channel, its inbox entry, its new wire JSON. Returns 1 where it was still waiting.
+UPDATE = Script(
+    """
+if redis.call('HGET', KEYS[1], 'state') ~= 'pending' or redis.call('XDEL', KEYS[2], ARGV[2]) ~= 1 then return 0 end
+local found = redis.call('HMGET', KEYS[1], 'x', 'person')
+local entry = redis.call('XADD', KEYS[2], '*', 'd', ARGV[3], 'x', found[1])
+redis.call('HSET', KEYS[1], 'd', ARGV[3], 'entry', entry)
+redis.call('PUBLISH', ARGV[1], '{"p":' .. cjson.encode(found[2]) .. ',"i":"' .. entry .. '","d":' .. ARGV[3] .. '}')
+return 1
+""",
+    when_full=True,
+)
+
 # KEYS: delivery, inbox. ARGV: the person who has it now. Returns 1 when it moved, to be pending in that one's inbox only.
 TAKE = Script(
     """

@@ -22,7 +22,7 @@ from rules.variables import variable_problem
 MARKDOWN_FIELDS: Final = frozenset({"text", "body", "thanks"})
 LITERAL_FIELDS: Final = frozenset({
     "url", "article", "target", "selector", "path", "navigate", "placement", "image", "video", "into", "position", "type",
-    "id", "name", "question", "to", "then", "missing", "timeout", "event", "input",
+    "id", "name", "question", "to", "then", "missing", "timeout", "event", "input", "tour",
 })  # fmt: skip
 MAX_CONTENT: Final = 256 * 1024
 

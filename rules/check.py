@@ -1,14 +1,25 @@
 """Checking documents: every problem at once, with its place, before anything goes live. Nothing here raises on bad input."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from rules.analysis import analyse, check_id, read_limits
 from rules.cases import messages_in
 from rules.condition import Segments, read_condition, references
-from rules.content import articles_in, check_message
+from rules.content import articles_in, check_message, tours_in
 from rules.contradiction import contradictions, contradictions_of_segment
-from rules.documents import Article, ArticleContent, Definitions, Document, Message, Project, Rule, Segment, messages_of
+from rules.documents import (
+    Article,
+    ArticleContent,
+    Definitions,
+    Document,
+    Kind,
+    Message,
+    Project,
+    Rule,
+    Segment,
+    messages_of,
+)
 from rules.limits import MAX_PROBLEMS, MAX_TEXT_BYTES
 from rules.occasions import segments_of
 from rules.precedence import outranked
@@ -65,7 +76,7 @@ def _check_the_rest(kind: DocumentKind, value: Any, report: Report) -> None:
     document, gone = _sound_part(kind, value, report.file)
     if document is not None:
         if ("kind",) in gone and isinstance(document, Message):
-            document.kind = "checklist"  # whose content has no shape of its own: there is nothing to hold it to
+            document.kind = cast(Kind, "")  # of no kind: there is no shape to hold its content to
         beside = Report(report.file, report.text, report.place)
         check_document(document, beside)
         report.take(found for found in beside.problems if _is_true(found, beside.paths[found.path], gone))
@@ -211,6 +222,7 @@ def lost_references(broken: Iterable[Document], definitions: Definitions, files:
 def _known_ids(definitions: Definitions) -> dict[str, set[str]]:
     return {
         "message": {message.id for message in definitions.messages},
+        "tour": {message.id for message in definitions.messages if message.kind == "tour"},
         "segment": {segment.id for segment in definitions.segments},
         "article": {article.id for article in definitions.articles},
     }
@@ -278,6 +290,10 @@ class _Cross:
         elif isinstance(document, Message):
             for path, article in articles_in(document.content, ("content",)):
                 self.exists("message", document.id, path, "article", article, known["article"])
+            for path, tour in tours_in(document.content):
+                self.exists("message", document.id, path, "tour", tour, known["tour"])
+            for item, condition in (document.done or {}).items():
+                self.named("message", document.id, condition, ("done", item), known)
 
     def named(self, kind: str, identifier: str, logic: Any, path: Path, known: Mapping[str, set[str]]) -> None:
         """The messages and segments that a condition names."""

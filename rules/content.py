@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from rules.analysis import check_reference, duration_at
+from rules.condition import read_condition
 from rules.documents import Duration, Glob, Identifier, Message, told
 from rules.problems import Path, Report, nearest
 from rules.shape import check_shape
@@ -19,6 +20,7 @@ MAX_ACTIONS: Final = 2
 MAX_QUESTIONS: Final = 20
 MAX_OPTIONS: Final = 20
 MAX_BRANCHES: Final = 3
+MAX_ITEMS: Final = 20
 MAX_TIMEOUT: Final = 60_000  # ms
 END: Final = "end"
 _TARGET: Final = (
@@ -204,6 +206,29 @@ class Tooltip(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     actions: Actions = []
 
 
+class Item(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """One thing to do. `url`, `article` or `tour` is what its button leads to."""
+
+    id: Annotated[Identifier, told("What `done` and events call it; the same in every locale.", "create")]
+    label: Annotated[str, told("What is to be done.", "Create a project")]
+    text: Annotated[str | None, told("More about it, in Markdown.")] = None
+    url: Annotated[str | None, told("A page to open.", "/projects/new")] = None
+    article: Annotated[Identifier | None, told("The id of a help article to open.", "first-project")] = None
+    tour: Annotated[Identifier | None, told("The id of a message of kind `tour` to start.", "create-project")] = None
+
+
+class Checklist(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Things to do, ticked off as they are done; it stays, on every page and device, until all is done or it is dismissed."""
+
+    title: Annotated[str, told("Its heading, and the words on its launcher.", "Get started")]
+    items: Annotated[
+        list[Item],
+        told("What is to be done.", [{"id": "create", "label": "Create a project"}], minItems=1, maxItems=MAX_ITEMS),
+    ]
+    text: Annotated[str | None, told("A few words below the heading, in Markdown.")] = None
+    thanks: Annotated[str | None, told("What is said when all is done, in Markdown.")] = None
+
+
 class FollowUp(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The answer to an earlier question."""
 
@@ -263,6 +288,7 @@ CONTENT: Final[dict[str, type[msgspec.Struct]]] = {
     "banner": Banner,
     "modal": Modal,
     "tooltip": Tooltip,
+    "checklist": Checklist,
     "survey": Survey,
 }
 
@@ -273,7 +299,7 @@ def check_message(message: Message, report: Report) -> None:
         duration_at(message.expires, ("expires",), report, 1)
     if message.show_on is not None:
         _check_paths(message.show_on.path, report)
-    wanted = CONTENT.get(message.kind)
+    wanted, sound = CONTENT.get(message.kind), True
     for locale, content in message.content.items():
         path: Path = ("content", locale)
         if not _LOCALE.fullmatch(locale):
@@ -283,10 +309,14 @@ def check_message(message: Message, report: Report) -> None:
             check_shape(content, wanted, path, report)
             if len(report.problems) == before:
                 _check_whole(msgspec.convert(content, wanted), path, report)
+            else:
+                sound = False
         if message.kind == "tour" and content.get("steps") == []:
             report.add((*path, "steps"), "Expected at least one step, got none")
         for at, text in strings(content, path):
             _check_text(at, text, report)
+    if sound:
+        _check_done(message, report)
 
 
 def _check_whole(content: msgspec.Struct, path: Path, report: Report) -> None:
@@ -305,6 +335,8 @@ def _check_whole(content: msgspec.Struct, path: Path, report: Report) -> None:
         _check_media(content, path, report)
     if isinstance(content, Tour):
         _check_steps(content.steps, (*path, "steps"), report)
+    if isinstance(content, Checklist):
+        _check_items(content.items, (*path, "items"), report)
     if isinstance(content, Survey):
         _check_questions(content.questions, (*path, "questions"), report)
 
@@ -337,6 +369,51 @@ def _check_steps(steps: list[Step], path: Path, report: Report) -> None:
         timeout = duration_at(step.timeout, (*at, "timeout"), report, 1)
         if timeout > MAX_TIMEOUT:
             report.add((*at, "timeout"), f"Expected at most a minute, got `{step.timeout}`")
+
+
+def _check_items(items: list[Item], path: Path, report: Report) -> None:
+    if not 1 <= len(items) <= MAX_ITEMS:
+        report.add(path, f"Expected 1 to {MAX_ITEMS} items, got {len(items)}")
+    ids = [item.id for item in items]
+    for index, item in enumerate(items):
+        check_reference(item.id, (*path, index, "id"), report)
+        if ids.count(item.id) > 1:
+            report.add((*path, index, "id"), f"The item `{item.id}` is there twice")
+        if item.tour is not None:
+            check_reference(item.tour, (*path, index, "tour"), report)
+        if sum(where is not None for where in (item.url, item.article, item.tour)) > 1:
+            report.add((*path, index), "Expected one of `url`, `article` and `tour`, got several")
+
+
+def items_of(message: Message) -> list[str]:
+    """The ids of a checklist's items, in the order of its first locale; nothing for other kinds."""
+    content = next(iter(message.content.values()))
+    return [item["id"] for item in content["items"]] if message.kind == "checklist" else []
+
+
+def done_of(message: Message, item: str) -> Any:
+    """The condition that ticks an item off: as the message says, else that the person has done so."""
+    told_by = {"and": [
+        {"==": [{"var": "event.properties.message_id"}, message.id]},
+        {"==": [{"var": "event.properties.item"}, item]},
+    ]}  # fmt: skip
+    return (message.done or {}).get(item, {"did": ["Checklist Item Completed", {"where": told_by}]})
+
+
+def _check_done(message: Message, report: Report) -> None:
+    """A checklist has the same items in every locale, and `done` speaks of these."""
+    if message.kind != "checklist":
+        if message.done is not None and message.kind in CONTENT:
+            report.add(("done",), f"A message of kind `{message.kind}` has no items")
+        return
+    ids = items_of(message)
+    for locale, content in message.content.items():
+        if sorted(item["id"] for item in content["items"]) != sorted(ids):
+            report.add(("content", locale, "items"), f"Expected the same items in every locale: {', '.join(ids)}")
+    for item, condition in (message.done or {}).items():
+        if item not in ids:
+            report.add(("done",), f"Expected the `id` of an item, got `{item[:60]}`{nearest(item, ids)}", key=item)
+        read_condition(condition, ("done", item), report)
 
 
 def _check_advance(step: Step, advance: Advance, path: Path, report: Report) -> None:
@@ -426,6 +503,11 @@ def strings(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
 def articles_in(content: Any, path: Path) -> list[tuple[Path, str]]:
     """Every article a content names, with its path."""
     return [(at, text) for at, text in strings(content, path) if at[-1] == "article"]
+
+
+def tours_in(content: Any, path: Path = ("content",)) -> list[tuple[Path, str]]:
+    """Every tour that a checklist's items start, with its path."""
+    return [(at, text) for at, text in strings(content, path) if at[-1] == "tour"]
 
 
 def unsafe_scheme(url: str) -> str | None:

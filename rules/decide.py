@@ -27,7 +27,7 @@ from rules.merge import FORGOTTEN, LINKED, MERGED, absorb, gift_of, give, hand_o
 from rules.occasions import KNOWN_FOR, Clock
 from rules.outcome import Considered, Delivery, Outcome, Result
 from rules.prune import prune
-from rules.rulebook import LiveRule, LiveVariant, LiveWatched, Rulebook
+from rules.rulebook import LiveItem, LiveRule, LiveVariant, LiveWatched, Rulebook
 from rules.state import Exposure, Pending, Record, State, Stray, Timer, new_state
 from rules.tally import ARM, CANCELLED, EXPIRED, RUNNING, SHOWN, STATE_OF, STOPPED, WAITING
 from rules.temporal import Slot
@@ -56,6 +56,8 @@ def decide(state: State, event: Event | None, now: int, rulebook: Rulebook) -> O
             decision.fire(moment - 1)
         decision.take(event, moment)
         state = outcome.state
+    if rulebook.checklists and state.merged_into is None:
+        decision.tick_off(event)
     if decision.moved or state.next_due < 0:
         state.next_due = (next_due(state) or 0) if _waits(state) else 0
     outcome.next_timer = state.next_due or None
@@ -566,6 +568,28 @@ class _Decision:
         if len(state.pending) > INBOX_CAPACITY:
             self.make_way(at)
 
+    def tick_off(self, event: Event | None) -> None:
+        """Items of open checklists that are done now; once done, they stay so."""
+        state = self.state
+        for rule in self.rulebook.checklists:
+            for record in state.records.get(rule.id, ()):
+                if _is_open(record, state.clock):
+                    self.tick_items(record, self.variant(rule).message.items, event)
+
+    def tick_items(self, record: Record, items: tuple[LiveItem, ...], event: Event | None) -> None:
+        cause = Cause(event, event.message_id if event else "")
+        newly = [item.id for item in items if item.id not in record.ticked and self.is_done(item, cause)]
+        if newly:
+            record.ticked = [*record.ticked, *newly]
+            self.outcome.ticked.append((record.delivery_id, record.ticked))
+
+    def is_done(self, item: LiveItem, cause: Cause) -> bool:
+        """One whose condition cannot be evaluated is not."""
+        try:
+            return is_true(item.done, handle(build(self.state, cause, self.state.clock, item.reads, item.slots)))
+        except EvaluationError:
+            return False
+
     def make_way(self, at: int) -> None:
         """The inbox is full: its oldest delivery expires."""
         identifier, oldest = next(iter(self.state.pending.items()))
@@ -575,6 +599,12 @@ class _Decision:
                 record.expires_at = at
         self.outcome.withdrawn.append(identifier)
         self.settle(oldest.rule_id, "expired", at, f"the inbox holds {INBOX_CAPACITY}", waited=True)
+
+
+def _is_open(record: Record, moment: int) -> bool:
+    """Whether a checklist still stands: neither closed nor gone before it was shown."""
+    closed = record.withdrawn or record.dismissed_at is not None or record.completed_at is not None
+    return not closed and (record.expires_at is None or record.expires_at > moment)
 
 
 def arm_before(state: State, rule_id: str) -> str | None:

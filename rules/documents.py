@@ -310,6 +310,14 @@ class Message(Document, forbid_unknown_fields=True, omit_defaults=True, kw_only=
         None
     )
     expires: Annotated[Duration | None, told("How long it may wait to be shown. Left out: 30 days.", "30m")] = None
+    done: Annotated[
+        dict[str, Any] | None,
+        told(
+            "Of a checklist: by an item's `id`, the condition that ticks it off. Left out: the person does it.",
+            {"create": {"did": ["Project Created"]}},
+            additionalProperties=LOGIC,
+        ),
+    ] = None
 
 
 class Segment(Document, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):

@@ -66,4 +66,5 @@ class Outcome(msgspec.Struct):
     gift: Gift | None = None  # the state, on its way to whom they turned out to be
     forward_to: str | None = None  # the event is another person's
     forgotten: bool = False  # the person is to be removed
+    ticked: list[tuple[str, list[str]]] = []  # deliveries of checklists → all items that are done
     tally: dict[str, int] = {}  # "rule:what" → by how much it changes; see rules/tally.py

@@ -11,7 +11,8 @@ import msgspec
 
 from rules.analysis import AbsenceTrigger, Analysis, Cap, analyse, check_id, read_limits
 from rules.check import check_document, cross_check
-from rules.condition import Condition, Segments
+from rules.condition import Condition, Segments, merge_trackers, read_condition
+from rules.content import done_of, items_of, tours_in
 from rules.data import ALL, BIT, OF_EVENT, mask_of
 from rules.dialect import Compiled, EvaluationError, compile_logic
 from rules.documents import INTERRUPTING, Definitions, Message, Rule, names_of
@@ -29,6 +30,15 @@ _LIQUID: Final = re.compile(r"\{\{(.*?)\}\}|\{%(.*?)%\}", re.DOTALL)
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
+class LiveItem(msgspec.Struct, frozen=True):
+    """An item of a checklist, and when it is done."""
+
+    id: str
+    done: Compiled
+    reads: int
+    slots: dict[str, Slot]
+
+
 class LiveMessage(msgspec.Struct, frozen=True):
     """What a decision needs of a message. `reads`: the roots its Liquid may read, as bits."""
 
@@ -37,6 +47,7 @@ class LiveMessage(msgspec.Struct, frozen=True):
     expires: int | None
     show_on: dict[str, Any] | None
     reads: int
+    items: tuple[LiveItem, ...] = ()
 
     @property
     def interrupts(self) -> bool:
@@ -117,6 +128,7 @@ class Rulebook:
     __slots__ = (
         "absent",
         "cancelling",
+        "checklists",
         "goals",
         "holdout",
         "keys",
@@ -171,6 +183,7 @@ class Rulebook:
         self.absent = _by_name((live, live.absence.after) for live in absent if live.absence)
         self.without = frozenset(name for live in absent if live.absence for name in live.absence.without)
         self.cancelling = frozenset(name for live, _ in rules for name in live.cancel_on)
+        self.checklists = [live for live, _ in rules if any(variant.message.items for variant in live.variants)]
         self.goals = _by_name((live, live.goal.names) for live, _ in rules if live.goal)
         self.trackers = trackers
         self.tracking = tracking_index(trackers.values())
@@ -229,17 +242,14 @@ class _Compiler:
         self.messages = {message.id: message for message in messages}
         self.live: dict[str, LiveMessage] = {}
         self.compiled: dict[bytes, tuple[Compiled, int]] = {}
+        self.trackers: dict[str, Tracker] = {}
 
     def compile(self, analyses: list[Analysis]) -> tuple[list[tuple[LiveRule, Analysis]], dict[str, Tracker]]:
-        trackers: dict[str, Tracker] = {}
         rules = []
         for found in analyses:
-            for tracker in found.trackers.values():
-                known = trackers.get(tracker.id)
-                if known is None or known.keep < tracker.keep:
-                    trackers[tracker.id] = tracker
+            merge_trackers(self.trackers, found.trackers)
             rules.append((self.rule(found), found))
-        return rules, trackers
+        return rules, self.trackers
 
     def rule(self, found: Analysis) -> LiveRule:
         rule, condition = found.rule, found.condition
@@ -291,18 +301,27 @@ class _Compiler:
     def message(self, name: str) -> LiveMessage:
         known = self.live.get(name)
         if known is None:
-            known = self.live[name] = _live_message(self.messages[name])
+            known = self.live[name] = self.live_message(self.messages[name])
         return known
 
+    def live_message(self, message: Message) -> LiveMessage:
+        tours = [name for _, name in tours_in(message.content)]
+        return LiveMessage(
+            id=message.id,
+            kind=message.kind,
+            expires=None if message.expires is None else parse_duration(message.expires),
+            show_on=None if message.show_on is None else msgspec.to_builtins(message.show_on),
+            reads=_liquid_reads([message.content, *(self.messages[tour].content for tour in tours)]),
+            items=tuple(self.item(message, name) for name in items_of(message)),
+        )
 
-def _live_message(message: Message) -> LiveMessage:
-    return LiveMessage(
-        id=message.id,
-        kind=message.kind,
-        expires=None if message.expires is None else parse_duration(message.expires),
-        show_on=None if message.show_on is None else msgspec.to_builtins(message.show_on),
-        reads=_liquid_reads(message.content),
-    )
+    def item(self, message: Message, name: str) -> LiveItem:
+        condition = read_condition(done_of(message, name), ("done", name), Report(message.id))
+        if condition is None:
+            raise RulesError(f"a condition that passed its check is not one: `done` of {name} in {message.id}")
+        merge_trackers(self.trackers, condition.trackers)
+        compiled, reads = self.logic(condition.logic)
+        return LiveItem(name, compiled, reads, dict(condition.slots))
 
 
 def _liquid_reads(content: Any) -> int:

@@ -104,7 +104,7 @@ def document_schema(kind: str) -> dict[str, Any]:
     schema["properties"]["$schema"]["examples"] = [f"http://127.0.0.1:8700/api/schemas/{kind}.json"]
     if kind == "message":
         _say_content(schema)
-    elif kind != "project":
+    if kind != "project":
         found["Logic"] = _logic()
     if "Occasion" in found:
         found["Occasion"]["oneOf"] = [{"required": list(ABSENCE)}, *({"required": [name]} for name in OCCASIONS)]

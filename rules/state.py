@@ -22,6 +22,7 @@ class Record(msgspec.Struct, array_like=True):
     dismissed_at: int | None = None
     interrupts: bool = False
     completed_at: int | None = None
+    ticked: list[str] = []  # items of a checklist that are done
 
 
 class Timer(msgspec.Struct, array_like=True):

@@ -323,6 +323,7 @@ class ShardDecider:
         changed[person] = outcome
         transaction.timers[person] = outcome.next_timer
         transaction.outbox += [("deliver", msgspec.json.encode(delivery)) for delivery in outcome.deliveries]
+        transaction.outbox += [("tick", msgspec.json.encode(ticked)) for ticked in outcome.ticked]
         transaction.outbox += [("withdraw", msgspec.json.encode([person, delivery])) for delivery in outcome.withdrawn]
         now = now_ms()
         if (gift := outcome.gift) is not None:

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from engage.commit import ENTRY_BYTES
-from engage.inbox import DELIVER, PASS, PUT, TAKE, WITHDRAW, holder_sync
+from engage.inbox import DELIVER, PASS, PUT, TAKE, UPDATE, WITHDRAW, holder_sync
 from engage.keys import ShardKeys, shard_of, shard_of_delivery
 from engage.log import failure
 from engage.logs import get_logger
@@ -57,6 +57,7 @@ class _Named(msgspec.Struct):
 
 _decode_owner = msgspec.json.Decoder(_Owner).decode
 _decode_delivery_id = msgspec.json.Decoder(_Named).decode
+_decode_ticked = msgspec.json.Decoder(tuple[str, list[str]]).decode
 _decode_pair = msgspec.json.Decoder(tuple[str, str]).decode
 
 
@@ -123,6 +124,8 @@ class Drain:
                 group = []
                 if fields[b"k"] == b"withdraw":
                     self._withdraw(entry, fields[b"d"])
+                elif fields[b"k"] == b"tick":
+                    self._tick(entry, fields[b"d"])
                 elif fields[b"k"] == SPREAD.encode():
                     self._spread(entry, fields[b"d"])
                 else:
@@ -137,13 +140,33 @@ class Drain:
             message = self._live.messages.get(delivery.message_id)
             if message is None:
                 raise RenderError("there is no such message any more")
-            content = render(message.content, delivery.locale, delivery.data)
+            content = self._content(message, delivery)
             group.append((entry, delivery, _wire(delivery, content, self._live.snoozes.get(delivery.rule_id))))
         except RenderError as error:
             self._fail(entry, payload, f"{delivery.message_id}: {error}")
         except Exception as error:  # a mistake of ours: one delivery must not stop the shard
             log.exception("delivery not rendered")
             self._fail(entry, payload, repr(error))
+
+    def _content(self, message: Message, delivery: Delivery) -> Any:
+        """Rendered; the items of a checklist bring the tours that they start."""
+        content = render(message.content, delivery.locale, delivery.data)
+        for item in content["items"] if message.kind == "checklist" else ():
+            tour = self._live.messages.get(item.get("tour"))
+            if tour is not None:
+                item["content"] = render(tour.content, delivery.locale, delivery.data)
+        return content
+
+    def _tick(self, entry: bytes, payload: bytes) -> None:
+        """Items of a checklist are done: what waits in the inbox says so from now on, and so hears whoever follows it."""
+        delivery_id, done = _decode_ticked(payload)
+        held = holder_sync(self._store, self._project, self._shards, delivery_id)
+        if held is not None and held.state == "pending":
+            name = held.keys.delivery(delivery_id)
+            wire, waiting = self._store.hmget(name, "d", "entry")
+            changed = msgspec.json.encode(msgspec.json.decode(wire) | {"done": done})
+            UPDATE.run_sync(self._store, [name, held.keys.inbox(held.person)], [held.keys.live, waiting, changed])
+        self._store.xdel(self._keys.outbox, entry)
 
     def _deliver(self, group: list[tuple[bytes, Delivery, bytes]]) -> int:
         if not group:

@@ -10,7 +10,8 @@ from engine_helpers import message, problems_of, rule
 from rules import Article, ArticleContent, Definitions, cross_check, parse, parse_article
 
 RULE = {"id": "r", "trigger": "go", "message": "m"}
-MESSAGE = {"id": "m", "kind": "checklist", "content": {"en": {}}}
+MESSAGE = {"id": "m", "kind": "banner", "content": {"en": {"text": "a"}}}
+ITEM = {"id": "create", "label": "Create a project"}
 NPS = {"type": "nps", "text": "How likely?", "id": "score"}
 WHY = {"type": "choice", "text": "Why?", "options": ["Price", "Speed"]}
 
@@ -338,7 +339,11 @@ MESSAGES: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"content": {}}, "$.content", "Expected an object that is not empty"),
     ({"content": {"en": "hi"}}, "$.content.en", "Expected an object, got the text `hi`"),
-    ({"content": {"english!": {}}}, "$.content.english!", "Expected a locale like `en` or `pt-BR`, got `english!`"),
+    (
+        {"content": {"english!": {"text": "a"}}},
+        "$.content.english!",
+        "Expected a locale like `en` or `pt-BR`, got `english!`",
+    ),
     ({"expires": "never"}, "$.expires", "Expected a duration"),
     ({"show_on": {"paths": "/"}}, "$.show_on.paths", "Unknown field `paths`; did you mean `path`?"),
     (
@@ -473,9 +478,64 @@ MESSAGES: list[tuple[dict[str, Any], str, str]] = [
             ([WHY, NPS | {"when": {"question": "1", "is": "Prize"}}], "[1].when.is", "did you mean `Price`?"),
         )
     ),
-    ({"content": {"en": {"url": "javascript:alert(1)"}}}, "$.content.en.url", "got `javascript:`"),
-    ({"content": {"en": {"url": " java\nscript:alert(1)"}}}, "$.content.en.url", "got `javascript:`"),
-    ({"content": {"en": {"deep": [{"href": "DATA:text/html,x"}]}}}, "$.content.en.deep[0].href", "got `data:`"),
+    *(
+        ({"kind": "checklist", **fields}, path, said)
+        for fields, path, said in (
+            ({"content": {"en": {"title": "a", "items": []}}}, "$.content.en.items", "Expected 1 to 20 items, got 0"),
+            (
+                {"content": {"en": {"title": "a", "items": [ITEM, ITEM]}}},
+                "$.content.en.items[0].id",
+                "`create` is there twice",
+            ),
+            (
+                {"content": {"en": {"title": "a", "items": [ITEM | {"id": "a b"}]}}},
+                "$.content.en.items[0].id",
+                "Expected the id",
+            ),
+            (
+                {"content": {"en": {"title": "a", "items": [ITEM | {"url": "/", "tour": "t"}]}}},
+                "$.content.en.items[0]",
+                "Expected one of `url`, `article` and `tour`, got several",
+            ),
+            (
+                {
+                    "content": {
+                        "en": {"title": "a", "items": [ITEM]},
+                        "ja": {"title": "a", "items": [ITEM | {"id": "other"}]},
+                    }
+                },
+                "$.content.ja.items",
+                "Expected the same items in every locale: create",
+            ),
+            (
+                {"content": {"en": {"title": "a", "items": [ITEM]}}, "done": {"creat": {"did": ["A"]}}},
+                "$.done",
+                "got `creat`; did you mean `create`?",
+            ),
+            (
+                {"content": {"en": {"title": "a", "items": [ITEM]}}, "done": {"create": {"didd": ["A"]}}},
+                "$.done.create",
+                "did you mean `did`?",
+            ),
+        )
+    ),
+    (
+        {"kind": "banner", "content": {"en": {"text": "a"}}, "done": {"create": {"did": ["A"]}}},
+        "$.done",
+        "A message of kind `banner` has no items",
+    ),
+    *(
+        (
+            {"content": {"en": {"text": "a", "actions": [{"label": "b", "url": url}]}}},
+            "$.content.en.actions[0].url",
+            said,
+        )
+        for url, said in (
+            ("javascript:alert(1)", "got `javascript:`"),
+            (" java\nscript:alert(1)", "got `javascript:`"),
+            ("DATA:text/html,x", "got `data:`"),
+        )
+    ),
     ({"content": {"en": {"text": "see [this](javascript:alert(1))"}}}, "$.content.en.text", "got `javascript:`"),
     ({"content": {"en": {"text": "see <vbscript:x>"}}}, "$.content.en.text", "got `vbscript:`"),
     ({"content": {"en": {"text": "[1]: javascript:x"}}}, "$.content.en.text", "got `javascript:`"),
@@ -497,7 +557,8 @@ def test_a_message_says_what_is_wrong(fields: dict[str, Any], path: str, text: s
     "url", ["https://x.example", "http://x", "mailto:a@b.example", "/p", "p?q=a:b", "//cdn/x", "#top", ""]
 )
 def test_safe_links_pass(url: str) -> None:
-    assert not problems_of("message", MESSAGE | {"content": {"en": {"url": url, "text": f"[a]({url})"}}})
+    content = {"text": f"[a]({url})", "actions": [{"label": "a", "url": url}]}
+    assert not problems_of("message", MESSAGE | {"content": {"en": content}})
 
 
 SYNTAX = [

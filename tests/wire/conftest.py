@@ -19,6 +19,7 @@ RULES = {
         "condition": {">=": [{"count": ["Export Failed", {"within": "10m"}]}, 2]},
         "message": "hello",
     },
+    "start": {"trigger": "Signed Up", "message": "get-started"},
     "put-off": {"trigger": "Put Off", "message": "hours", "snooze": "2s", "frequency": "always"},
     "later": {"trigger": "Wait", "delay": "400ms", "cancel_on": ["Stop"], "message": "hello", "frequency": "always"},
     "absent": {
@@ -48,6 +49,20 @@ MESSAGES = {
         "content": {"en": {"text": "Hello {{ user.traits.name | default: 'you' }}"}, "ja": {"text": "こんにちは"}},
     },
     "late": {"kind": "chat", "content": {"en": {"text": "Hi"}}, "expires": "1s", "show_on": {"path": "/p*"}},
+    "first-project": {"kind": "tour", "content": {"en": {"steps": [{"text": f"Start here, {NAME}"}]}}},
+    "get-started": {
+        "kind": "checklist",
+        "content": {
+            "en": {
+                "title": "Get started",
+                "items": [
+                    {"id": "create", "label": "Create a project", "tour": "first-project"},
+                    {"id": "look", "label": "Look around"},
+                ],
+            }
+        },
+        "done": {"create": {"did": ["Project Created"]}},
+    },
     "hours": {"kind": "banner", "content": {"en": {"text": "Hello"}}, "expires": "1h"},
     "divided": {"kind": "banner", "content": {"en": {"text": "{{ 10 | divided_by: event.properties.by }}"}}},
     "markup": {"kind": "chat", "content": {"en": {"text": f"Hi {NAME}", "replies": [{"label": NAME}]}}},

@@ -160,6 +160,24 @@ def test_a_snoozed_delivery_comes_again_in_time_and_not_before(wire, person, lis
     assert wire.inbox(person)[0]["not_before"] > said["not_before"]
 
 
+def test_a_checklist_says_what_is_done_and_brings_its_tours(wire, person, listen):
+    stream = listen(userId=person)
+    wire.post("/v1/identify", {"userId": person, "traits": {"name": "*Ann*"}})
+    wire.track(person, "Signed Up")
+    first = wire.wait_inbox(person)[0]
+    assert "done" not in first
+    create, look = first["content"]["items"]
+    assert create["content"] == {"steps": [{"text": r"Start here, \*Ann\*"}]}
+    assert "content" not in look
+    wire.track(person, "Project Created")
+    assert stream.wait(2)[1][1] == first | {"done": ["create"]}
+    wire.track(person, "Checklist Item Completed", properties={"message_id": "get-started", "item": "look"})
+    assert stream.wait(3)[2][1]["done"] == ["create", "look"]
+    assert wire.inbox(person) == [first | {"done": ["create", "look"]}]  # one, and the newest
+    assert wire.post(f"/v1/deliveries/{first['delivery_id']}/claim", b"").json() == {"claimed": True}
+    assert wire.inbox(person) == []
+
+
 def test_only_a_rule_that_says_so_offers_to_snooze(wire, person):
     wire.track(person, "Wake")
     found = wire.wait_inbox(person)[0]
