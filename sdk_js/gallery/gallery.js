@@ -19,6 +19,8 @@ const SAMPLES = [
     { target: "#new", title: "ここから始めます", text: "プロジェクトには**すべて**が入ります。", actions: [{ label: "わかりました" }] }],
   ["tooltip", "Hotspot", { target: "#new", title: "New", text: "Projects can be **copied** now.", hotspot: true },
     { target: "#new", title: "新機能", text: "プロジェクトを**複製**できるようになりました。", hotspot: true }],
+  ["checklist", "Checklist", { title: "Get started", text: "Three steps to your **first report**.", items: [{ id: "create", label: "Create a project", text: "It holds files, people and reports." }, { id: "invite", label: "Invite your team", url: "#invite", text: "They get a mail with a link." }, { id: "report", label: "Share a report", url: "#report" }] },
+    { title: "はじめに", text: "**最初のレポート**まで三つの手順です。", items: [{ id: "create", label: "プロジェクトを作る", text: "ファイルも人もレポートも入ります。" }, { id: "invite", label: "チームを招待する", url: "#invite", text: "リンクをメールでお送りします。" }, { id: "report", label: "レポートを共有する", url: "#report" }] }, ["create"]],
   ["survey", "Survey: NPS, then why", { questions: [{ id: "score", type: "nps", text: "How likely are you to recommend us to a colleague?" }, { type: "choice", text: "What is missing most?", options: ["Speed", "Features", "Help"], when: { question: "score", at_most: 6 } }, { type: "text", text: "Anything else?", optional: true }] },
     { questions: [{ id: "score", type: "nps", text: "同僚にすすめたいと思いますか?" }, { type: "choice", text: "いちばん足りないものは?", options: ["速さ", "機能", "サポート"], when: { question: "score", at_most: 6 } }, { type: "text", text: "ほかにありますか?", optional: true }] }],
   ["survey", "Survey: CSAT", { questions: [{ type: "csat", text: "How was the help you got?", optional: true }] }, { questions: [{ type: "csat", text: "サポートはいかがでしたか?", optional: true }] }],
@@ -47,7 +49,7 @@ function make(tag, attributes = {}, ...children) {
 
 /** A page of a product, with one message on it. */
 function frame(show, language, theme) {
-  const [kind, , en, ja] = SAMPLES[show] ?? SAMPLES[0];
+  const [kind, , en, ja, done] = SAMPLES[show] ?? SAMPLES[0];
   const [name, home, create, title] = APP[language];
   document.documentElement.lang = language;
   for (const [property, value] of Object.entries(THEMES[theme])) document.documentElement.style.setProperty(property, value);
@@ -59,7 +61,7 @@ function frame(show, language, theme) {
   const { engage } = window;
   // A preview is neither claimed nor reported: nothing leaves this page.
   engage.init({ writeKey: "gallery", stream: false, autoPage: false, storage: "memory", consent: false, locale: language });
-  engage.show({ kind, content: language === "ja" ? ja : en, locale: language });
+  engage.show({ kind, content: language === "ja" ? ja : en, locale: language, done });
 }
 
 function gallery() {

@@ -16,6 +16,8 @@ export interface Delivery {
   readonly content: Dict;
   readonly show_on?: { readonly path?: string | readonly string[] } | null;
   readonly expires_at?: string | null;
+  /** The items of a checklist that are ticked off. */
+  readonly done?: readonly string[];
   /** It was snoozed until then. */
   readonly not_before?: string | null;
   /** How long *remind me later* puts it off; nothing: it is not offered. ms */
@@ -78,7 +80,7 @@ export interface Stage {
   stop(): void;
 }
 
-export type KindName = "tour" | "chat" | "article" | "banner" | "modal" | "tooltip" | "survey";
+export type KindName = "tour" | "chat" | "article" | "banner" | "modal" | "tooltip" | "survey" | "checklist";
 
 /** The lazily loaded part behind `debug`. */
 export interface DebugModule {

@@ -11,7 +11,7 @@ from tests.journeys.conftest import ROOT, Demo
 KINDS = {
     "Tour": ".popover", "Chat prompt": ".chat", "Help article": ".suggestion", "Banner": ".banner.top",
     "Banner within the page": ".banner.inline", "Modal": "dialog", "Modal with a form": "dialog form", "Tooltip": ".tooltip",
-    "Hotspot": ".dot", "Survey: NPS, then why": ".survey .nps", "Survey: CSAT": ".survey .csat", "Survey: choices": ".survey .list",
+    "Hotspot": ".dot", "Checklist": ".checklist", "Survey: NPS, then why": ".survey .nps", "Survey: CSAT": ".survey .csat", "Survey: choices": ".survey .list",
 }  # fmt: skip
 JAPANESE = re.compile(r"[\u3041-\u30ff\u4e00-\u9fff]")
 

@@ -363,7 +363,7 @@ def test_content_of_a_wrong_shape_is_told_and_leaves_the_page_alone(service: Fak
         "Error: message banner: expected content.text to be text",
         "Error: message modal: expected content with a title, a text, an image or a video",
         "Error: message survey: expected content.questions to be a list of at least one question",
-        "Error: message tooltip: expected content.target and content.text to be text",
+        "Error: message tooltip: expected content.target and content.text",
     ]
     gone(page)
     assert service.calls == []
@@ -411,12 +411,14 @@ def test_nothing_stays_behind_after_many_shows(service: FakeService, site: Site)
         "banner": {"text": "a"}, "modal": {"text": "a"}, "tooltip": {"target": "#para", "text": "a"},
         "survey": {"questions": [{"type": "nps", "text": "a"}]}, "chat": {"text": "a"}, "article": {"article": "a"},
         "tour": {"steps": [{"target": "#para", "text": "a"}]},
+        "checklist": {"title": "a", "items": [{"id": "a", "label": "a"}]},
     }  # fmt: skip
     show = """async ([contents, rounds]) => {
         for (let round = 0; round < rounds; round++) for (const [kind, content] of Object.entries(contents)) {
             engage.show({kind, content});
             let close;
-            while (!(close = document.querySelector("[data-engage]")?.shadowRoot.querySelector("button.close"))) {
+            const find = (what) => document.querySelector("[data-engage]")?.shadowRoot.querySelector(what);
+            while (!(close = find(".checklist > .quiet") ?? find("button.close"))) {
                 await new Promise(requestAnimationFrame);
             }
             close.click();

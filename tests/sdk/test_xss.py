@@ -24,6 +24,16 @@ CONTENTS: dict[str, dict[str, Any]] = {
         "steps": [{"title": "X", "text": "X", "placement": "U", "navigate": "U"}, {"title": "X", "text": "X"}],
         "labels": {"next": "X", "back": "X", "close": "X", "done": "X"},
     },
+    "tour media": {
+        "steps": [
+            {"title": "X", "text": "X", "image": "U", "alt": "X", "buttons": [{"label": "X", "to": "U"}, {"label": "X"}]},
+            {"title": "X", "text": "X", "video": "U", "alt": "X"},
+        ],
+    },
+    "checklist": {
+        "title": "X", "text": "X", "thanks": "X",
+        "items": [{"id": "U", "label": "X", "text": "X", "url": "U"}, {"id": "b", "label": "X", "article": "U"}],
+    },
     "chat": {"text": "X", "replies": [{"label": "X", "text": "X", "url": "U"}, {"label": "X", "article": "U"}]},
     "article": {"article": "U", "title": "X", "text": "X"},
     "banner": {"title": "X", "text": "X", "position": "U", "actions": ACTIONS},
@@ -100,7 +110,7 @@ window.attempt = async (kind, content, payload, presses) => {
   }
   await frames_(1);
   for (let wait = 0; wait < 40; wait++) {
-    const close = [...document.querySelectorAll("[data-engage]")].map((host) => host.shadowRoot.querySelector(".panel .close, .card .close, .close")).find(Boolean);
+    const close = [...document.querySelectorAll("[data-engage]")].map((host) => host.shadowRoot.querySelector(".panel .close, .card:not(.checklist) .close, .checklist > .quiet, .close:not(.checklist *)")).find(Boolean);
     if (!close) break;
     scan(close.getRootNode()).forEach((one) => wrong.add(one));
     close.click();
@@ -147,7 +157,7 @@ def test_the_corpus_is_large_and_the_look_out_sees_what_runs(page: Page) -> None
 @pytest.mark.parametrize("kind", list(CONTENTS))
 def test_no_payload_in_any_field_is_run(kind: str, service: FakeService, site: Site, page: Page) -> None:
     service.articles.update({word: {"id": word, "locale": "en", "title": word, "body": word} for word in PAYLOADS})
-    presses = {"survey": 5, "article": 1, "tour": 2}.get(kind, 1)
+    presses = {"survey": 5, "article": 1, "tour": 2, "tour media": 2, "checklist": 3}.get(kind, 1)
     found = page.evaluate(
         """async ([kind, content, payloads, presses]) => {
             const found = {};
@@ -163,7 +173,7 @@ def test_no_payload_in_any_field_is_run(kind: str, service: FakeService, site: S
     assert found == {}
 
 
-@pytest.mark.parametrize("kind", ["chat", "banner", "tour", "modal", "modal video"])
+@pytest.mark.parametrize("kind", ["chat", "banner", "tour", "tour media", "checklist", "modal", "modal video"])
 def test_no_address_is_run(kind: str, page: Page) -> None:
     """One by one, for an address is one payload as a whole; and the button that goes there is pressed."""
     found = page.evaluate(

@@ -12,7 +12,6 @@ const BRIEF = 300;
 
 /** One message on its way to the screen. */
 export interface Entry extends Waiting {
-  readonly arrived: number;
   claimed: boolean;
   shown: boolean;
   /** Shown wherever the page is: `show` of the API. */
@@ -39,10 +38,8 @@ export function createStage(core: Core): Stage {
   const finished = new Set<string>();
   const loaded = new Map<KindName, Kind | undefined>();
   const lanes = new Map<string, Lane>();
-  const timers = new Set<number>();
   const watches = new Map<Kind["watch"], Watch>();
   let abort = new AbortController();
-  let count = 0;
   /** Tells the browser's other tabs what was claimed here. */
   const others = self.BroadcastChannel && new BroadcastChannel("engage");
   if (others) others.onmessage = ({ data }) => [...entries].forEach((entry) => entry.claimed || entry.delivery.delivery_id !== data || entries.delete(entry));
@@ -50,7 +47,6 @@ export function createStage(core: Core): Stage {
   function enter(delivery: Delivery, given: Partial<Entry> = {}): void {
     const entry: Entry = {
       delivery,
-      arrived: count++,
       step: 0,
       claimed: !delivery.delivery_id,
       shown: false,
@@ -66,6 +62,10 @@ export function createStage(core: Core): Stage {
     };
     entries.add(entry);
     pump();
+  }
+  /** Shows what was claimed, or needs no claim. */
+  function begun(delivery: Delivery): void {
+    enter(delivery, { forced: true, claimed: true });
   }
   function drop(entry: Entry): void {
     entries.delete(entry);
@@ -89,11 +89,8 @@ export function createStage(core: Core): Stage {
     return lanes.get(name)!;
   }
   function later(ms: number): void {
-    const timer = setTimeout(() => {
-      timers.delete(timer);
-      pump();
-    }, ms);
-    timers.add(timer);
+    const { signal } = abort;
+    setTimeout(() => signal.aborted || pump(), ms);
   }
 
   /** Looks at all that waits, the most important first, and begins what can be shown. */
@@ -112,6 +109,11 @@ export function createStage(core: Core): Stage {
       if (!kind) {
         load(delivery.kind);
         break; // what is less important waits until it is known which lane this one takes
+      }
+      if (kind.own) {
+        entries.delete(entry);
+        kind.own(core, entry, begun);
+        continue;
       }
       const place = laneOf(kind, entry);
       entry.behind = place.entry;
@@ -279,12 +281,11 @@ export function createStage(core: Core): Stage {
   function clear(): void {
     abort.abort();
     abort = new AbortController();
-    timers.forEach((timer) => clearTimeout(timer));
-    timers.clear();
     entries.clear();
     const shown = [...lanes.values()];
     lanes.clear();
     for (const { showing } of shown) showing?.close();
+    loaded.forEach((kind) => kind?.clear?.());
     watches.forEach((watch) => watch.set(false));
   }
 
@@ -303,6 +304,7 @@ export function createStage(core: Core): Stage {
     resume: () => load("tour"),
     moved() {
       for (const { showing } of [...lanes.values()]) showing?.moved?.();
+      loaded.forEach((kind) => kind?.moved?.());
       pump();
     },
     clear() {
@@ -320,5 +322,5 @@ export function createStage(core: Core): Stage {
 /** What is under way before what is new; then by priority, then by arrival. */
 function byImportance(a: Entry, b: Entry): number {
   const priority = (entry: Entry): number => (entry.shown ? Infinity : (entry.delivery.priority ?? 0));
-  return priority(b) - priority(a) || a.arrived - b.arrived;
+  return priority(b) - priority(a);
 }

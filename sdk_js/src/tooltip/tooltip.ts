@@ -17,7 +17,7 @@ export * from "../shared";
 
 export const kind: Kind = {
   interrupts: false,
-  problem: ({ content }) => (text(content.target) && text(content.text) ? undefined : "expected content.target and content.text to be text"),
+  problem: ({ content }) => (text(content.target) && text(content.text) ? undefined : "expected content.target and content.text"),
   ready: ({ content }) => !!findTarget(text(content.target)),
   watch: createWatch,
   show: showTooltip,

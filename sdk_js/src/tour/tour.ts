@@ -66,8 +66,9 @@ function showTour(scene: Scene): Showing {
   }
   /** What the person did leads to another step. */
   function on(to: number, how: Record<string, unknown>): void {
-    scene.report("Message Clicked", { step: index + 1, ...how });
-    if (to >= steps.length) return leave("completed");
+    const last = to >= steps.length;
+    if (!last || !popover.plain) scene.report("Message Clicked", { step: index + 1, ...how });
+    if (last) return leave("completed");
     trail.push(index);
     const url = how.button ? safeLink(steps[index]?.navigate) : undefined;
     if (url && url !== location.href) {
