@@ -11,7 +11,7 @@ interface Host {
   readonly users: Set<() => void>;
   readonly observer: MutationObserver;
 }
-/** The one that all share, at the end of the body. */
+/** The one that all share, after the body: what moves, empties or lays out the body does not concern it. */
 let common: Host | undefined;
 
 export interface Root {
@@ -25,8 +25,8 @@ export interface Root {
 /** A place on the page: what all messages share, or one's own at the start of `into`. `gone` is called when the page takes
  * it out: frameworks draw anew what they own, and some the whole body. */
 export function enterRoot(css: string, gone: () => void, into?: Element): Root {
-  const host = into ? createHost() : (common = common?.element.isConnected ? common : createHost());
-  if (!host.element.isConnected) (into ?? document.body ?? document.documentElement)[into ? "prepend" : "append"](host.element);
+  const host = into ? createHost("in") : (common = common?.element.isConnected ? common : createHost(""));
+  if (!host.element.isConnected) (into ?? document.documentElement)[into ? "prepend" : "append"](host.element);
   adopt(host, base);
   adopt(host, css);
   host.users.add(gone);
@@ -36,13 +36,13 @@ export function enterRoot(css: string, gone: () => void, into?: Element): Root {
       host.users.delete(gone);
       if (host.users.size) return;
       host.observer.disconnect();
-      host.element.remove();
+      host.element.replaceWith(); // not by `remove`: Prototype's throws when it was taken out before
     },
   };
 }
 
-function createHost(): Host {
-  const element = el("div", { "data-engage": "" });
+function createHost(where: string): Host {
+  const element = el("div", { "data-engage": where });
   const shadow = element.attachShadow({ mode: "open" });
   const dock = el("div", { class: "dock" });
   shadow.append(dock);
