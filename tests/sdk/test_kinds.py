@@ -181,7 +181,7 @@ class TestModal:
         page = site.open()
         page.evaluate(
             """new MutationObserver(() => document.querySelector("[data-engage]")?.remove())
-               .observe(document.body, {childList: true})"""
+               .observe(document.documentElement, {childList: true})"""
         )
         deliver(service, "modal", {"text": "Hi"})
         service.wait_event("Message Shown")

@@ -25,7 +25,7 @@ export interface Root {
 /** A place on the page: what all messages share, or one's own at the start of `into`. `gone` is called when the page takes
  * it out: frameworks draw anew what they own, and some the whole body. */
 export function enterRoot(css: string, gone: () => void, into?: Element): Root {
-  const host = into ? createHost("in") : (common = common?.element.isConnected ? common : createHost(""));
+  const host = into ? createHost("span") : (common = common?.element.isConnected ? common : createHost("div"));
   if (!host.element.isConnected) (into ?? document.documentElement)[into ? "prepend" : "append"](host.element);
   adopt(host, base);
   adopt(host, css);
@@ -41,8 +41,8 @@ export function enterRoot(css: string, gone: () => void, into?: Element): Root {
   };
 }
 
-function createHost(where: string): Host {
-  const element = el("div", { "data-engage": where });
+function createHost(tag: "div" | "span"): Host {
+  const element = el(tag, { "data-engage": "" });
   const shadow = element.attachShadow({ mode: "open" });
   const dock = el("div", { class: "dock" });
   shadow.append(dock);
@@ -52,15 +52,11 @@ function createHost(where: string): Host {
   return { element, shadow, dock, sheets: new Set(), users, observer };
 }
 
-/** Constructable sheets pass a strict Content-Security-Policy; a style element serves browsers without them. */
+/** Constructable sheets pass a strict Content-Security-Policy. */
 function adopt({ shadow, sheets }: Host, css: string): void {
   if (sheets.has(css)) return;
-  try {
-    const sheet = new CSSStyleSheet();
-    sheet.replaceSync(css);
-    shadow.adoptedStyleSheets = [...shadow.adoptedStyleSheets, sheet];
-  } catch {
-    shadow.prepend(el("style", {}, css));
-  }
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(css);
+  shadow.adoptedStyleSheets.push(sheet);
   sheets.add(css);
 }
