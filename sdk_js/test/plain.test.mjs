@@ -9,7 +9,7 @@ class Node {
     Object.assign(this, { tag, text, attributes: {}, children: [] });
   }
   setAttribute(name, value) {
-    this.attributes[name] = value;
+    if (name !== "part") this.attributes[name] = value; // for themes: every element has it
   }
   append(...children) {
     this.children.push(...children.map((child) => (typeof child === "string" ? new Node("", child) : child)));

@@ -33,6 +33,7 @@ class FakeService:
         self.articles: dict[str, Json] = {}
         self.stream_queries: list[dict[str, str]] = []
         self.headers: dict[str, str] = {}  # sent with every page
+        self.page_type = "text/html; charset=utf-8"
         self.fail: list[tuple[int, dict[str, str]]] = []  # answers to the next batches
         self.refuse: Callable[[Json], str | None] = lambda event: None
         self.down = False
@@ -157,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif url.path.startswith("/sdk/"):
             self._sdk(url.path.removeprefix("/sdk/"))
         elif url.path in self.fake.pages:
-            self._send(200, self.fake.pages[url.path].encode(), "text/html; charset=utf-8", self.fake.headers)
+            self._send(200, self.fake.pages[url.path].encode(), self.fake.page_type, self.fake.headers)
         else:
             self._send(404, b"", "text/plain", {})
 

@@ -152,7 +152,6 @@ def test_it_works_under_a_strict_content_security_policy(service: FakeService, s
         "<script>Element.prototype.remove = function () { this.parentNode && this.parentNode.removeChild(this) }</script>",
         "<script>window.requestIdleCallback = undefined; delete AbortSignal.timeout; delete crypto.randomUUID</script>",
         "<script>Object.defineProperty(navigator, 'locks', {value: undefined}); navigator.sendBeacon = undefined</script>",
-        "<script>delete CSSStyleSheet.prototype.replaceSync</script>",
         "<style>* { display: none; color: red; font-size: 40px; all: unset } html { zoom: 1 }</style>",
     ],
 )

@@ -34,7 +34,7 @@ class TestBanner:
         deliver(service, "banner", {"text": "Now with **reports**.", "title": "New"})
         banner = page.get_by_role("region", name="New")
         expect(banner.locator("strong")).to_have_text("reports")
-        box = banner.bounding_box()
+        box = page.locator(".banner.in").bounding_box()
         assert box
         assert 0 <= box["y"] < 30
         close(page)
@@ -181,7 +181,7 @@ class TestModal:
         page = site.open()
         page.evaluate(
             """new MutationObserver(() => document.querySelector("[data-engage]")?.remove())
-               .observe(document.body, {childList: true})"""
+               .observe(document.documentElement, {childList: true})"""
         )
         deliver(service, "modal", {"text": "Hi"})
         service.wait_event("Message Shown")

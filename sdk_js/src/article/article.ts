@@ -56,7 +56,7 @@ function showArticle(scene: Scene): Showing {
     scene.end(how);
   }
   function close(): void {
-    card.remove();
+    card.replaceWith(); // it may be out already, and then Prototype's `remove` throws
     const opened = panel;
     panel = undefined;
     opened?.close();

@@ -1,3 +1,4 @@
+import { stringify } from "./json";
 import type { Core, Delivery, Dict, KindName, Options, PartModule, Stage, Store } from "../types";
 import type { Emitter } from "./emitter";
 import { createEvent, setReferrer } from "./event";
@@ -47,7 +48,7 @@ export function startClient(options: Options, store: Store, emitter: Emitter): C
 
   function send(type: string, fields: Dict): void {
     const event = createEvent(type, fields, identity, locale());
-    const text = JSON.stringify(event);
+    const text = stringify(event);
     if (byteLength(text) > MAX_EVENT) return warn(`${type}: expected at most 32 KB; dropped`);
     outbox.add(text);
     sender.wake();
@@ -90,7 +91,7 @@ export function startClient(options: Options, store: Store, emitter: Emitter): C
       store.keys("tour.").forEach(store.remove);
       onScreen((ready) => ready.clear());
     }
-    if (JSON.stringify(before) !== JSON.stringify(here)) openStream();
+    if (stringify(before) !== stringify(here)) openStream();
   }
 
   // A tour that was under way on the page before goes on.

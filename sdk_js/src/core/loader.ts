@@ -108,7 +108,7 @@ function createApi(): Api {
     } catch (error) {
       emitter.emit("error", (wrong = error));
     }
-    if (wrong) warn(`${String(call?.[0])}: ${String(wrong)}`);
+    if (wrong) warn(`${String(call?.[0])}: ${wrong}`);
   }
   const api: Record<string, unknown> = {
     push: (...calls: Call[]) => (calls.forEach(run), calls.length),

@@ -1,3 +1,4 @@
+import { stringify } from "./json";
 import type { Options } from "../types";
 import { backoff } from "./backoff";
 import type { Emitter } from "./emitter";
@@ -12,8 +13,8 @@ const BATCH_EVENTS = 100;
 /** The first event leaves at once; those that follow within this time leave together. ms */
 const GAP = 60;
 const TIMEOUT = 20_000;
-/** The service says that sending these again cannot help. */
-const FINAL = /40[0134]|413|422/;
+/** Done with: the service has them, or says that sending them again cannot help. */
+const FINAL = /200|40[0134]|413|422/;
 
 export interface Sender {
   /** There is something to send. */
@@ -30,19 +31,19 @@ export function createSender(options: Options, outbox: Outbox, emit: Emitter["em
   let stopped = false;
   let left = false;
   let failures = 0;
-  let notBefore = 0;
+  let notBefore = 0; // by a clock that nobody sets
 
   function wake(): void {
     if (left) leave(); // called on the way out
     if (busy || scheduled || stopped) return;
     scheduled = true;
-    const wait = notBefore - Date.now();
+    const wait = notBefore - performance.now();
     // A microtask: what the page calls in one go is one batch, and the first event waits for no timer.
     if (wait <= 0) queueMicrotask(send);
     else timer = setTimeout(send, wait);
   }
   function body(events: string[]): string {
-    return `{"writeKey":${JSON.stringify(options.writeKey)},"sentAt":"${new Date().toISOString()}","batch":[${events.join()}]}`;
+    return `{"writeKey":${stringify(options.writeKey)},"sentAt":"${new Date().toISOString()}","batch":[${events.join()}]}`;
   }
   async function send(): Promise<void> {
     scheduled = false;
@@ -51,13 +52,13 @@ export function createSender(options: Options, outbox: Outbox, emit: Emitter["em
     const events = outbox.take(BATCH_BYTES, BATCH_EVENTS);
     if (!events.length) return;
     busy = true;
-    notBefore = Date.now() + GAP;
+    notBefore = performance.now() + GAP;
     const wait = await attempt(events);
     busy = false;
     if (stopped) return;
     outbox.settle(wait === undefined);
     failures = wait === undefined ? 0 : failures + 1;
-    if (wait !== undefined) notBefore = Date.now() + wait;
+    if (wait !== undefined) notBefore = performance.now() + wait;
     wake();
   }
   /** ms to wait before the events are sent again; undefined when they are done with. */
@@ -70,7 +71,7 @@ export function createSender(options: Options, outbox: Outbox, emit: Emitter["em
         keepalive: !failures, // its quota is shared with the page's own; a retry does without
         signal: AbortSignal.timeout?.(TIMEOUT) ?? null,
       });
-      if (reply.status === 200 || FINAL.test(String(reply.status))) {
+      if (FINAL.test(reply.status as never)) {
         report(reply.status, (await reply.json().catch(() => ({}))) as Reply);
         emit("sent", events);
         return undefined;

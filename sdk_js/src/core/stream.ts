@@ -1,3 +1,4 @@
+import { parse } from "./json";
 import type { Delivery, Options } from "../types";
 import { backoff } from "./backoff";
 import { createListening } from "./listening";
@@ -46,7 +47,7 @@ export function createStream(options: Options, named: () => Record<string, strin
   function listen(): void {
     const opened = (source = new EventSource(url("stream")));
     opened.onopen = () => (failures = 0);
-    opened.onmessage = (event: MessageEvent<string>) => receive(JSON.parse(event.data) as Delivery);
+    opened.onmessage = (event: MessageEvent<string>) => receive(parse(event.data) as Delivery);
     opened.onerror = () => {
       // A lost connection the browser mends itself; a refusal it does not.
       if (opened.readyState === 2 && opened === source) void poll();

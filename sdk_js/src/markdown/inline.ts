@@ -85,7 +85,7 @@ function closing(rest: string, mark: string): number {
   for (let at = mark.length; at < rest.length; at++) {
     if (rest[at] === "\\") at++;
     else if (rest[at] === "`") at += (code(rest.slice(at))?.length ?? 1) - 1;
-    else if (rest.startsWith(mark, at) && !/\s/.test(rest[at - 1]!) && at > mark.length) {
+    else if (rest.slice(at, at + mark.length) === mark && !/\s/.test(rest[at - 1]!) && at > mark.length) {
       const run = /^(.)\1*/.exec(rest.slice(at))![0].length;
       const word = mark[0] === "_" && /[\p{L}\p{N}]/u.test(rest[at + run] ?? " ");
       if (run !== mark.length && !(run === 3)) at += run - 1;

@@ -88,7 +88,7 @@ function showModal(scene: Scene): Showing {
   }
   function close(): void {
     if (dialog.open) dialog.close(); // gives the focus back
-    dialog.remove();
+    dialog.replaceWith(); // also when it is out already: Prototype's `remove` throws then
     root.leave();
   }
 

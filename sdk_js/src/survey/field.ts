@@ -22,7 +22,7 @@ export function fieldFor(question: Question, labels: Labels, done: (answer?: Ans
   }
   const [first, last] = scale ?? [0, words.length - 1];
   const ends = scale && [text(question.low) || labels[`${type}Low` as "npsLow"], text(question.high) || labels[`${type}High` as "npsHigh"]];
-  const buttons = Array.from({ length: last - first + 1 }, (_, index) => {
+  const buttons = [...Array<never>(last - first + 1)].map((_, index) => {
     if (!ends) return button({}, words[index], words[index]!);
     const value = first + index;
     const end = value === first ? ends[0] : value === last ? ends[1] : "";

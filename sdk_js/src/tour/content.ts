@@ -78,5 +78,7 @@ const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000 };
 /** How long a step waits for its target: `timeout`, like "5s" or a number of ms. */
 export function patience({ timeout = "5s" }: Step): number {
   if (typeof timeout === "number") return timeout;
-  return [...timeout.matchAll(/(\d+)(ms|s|m)/g)].reduce((sum, [, count, unit]) => sum + Number(count) * UNITS[unit!]!, 0);
+  let sum = 0;
+  for (const [, count, unit] of timeout.matchAll(/(\d+)(ms|s|m)/g)) sum += Number(count) * UNITS[unit!]!;
+  return sum;
 }

@@ -3,7 +3,8 @@
 type Child = Node | string | undefined | false;
 type Attributes = Record<string, string | boolean | undefined | ((event: never) => void)>;
 
-/** An element with attributes, `onclick`-like listeners, and children. Attribute names are ours, never content. */
+/** An element with attributes, `onclick`-like listeners, and children. Attribute names are ours, never content. The page
+ * may style it as `::part(…)` of its tag and its classes. */
 export function el<K extends keyof HTMLElementTagNameMap>(tag: K, attributes?: Attributes, ...children: Child[]): HTMLElementTagNameMap[K] {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes ?? {})) {
@@ -11,6 +12,7 @@ export function el<K extends keyof HTMLElementTagNameMap>(tag: K, attributes?: A
     else if (value === true) node.setAttribute(name, "");
     else if (typeof value === "string") node.setAttribute(name, value);
   }
+  node.setAttribute("part", `${tag} ${node.className}`);
   node.append(...children.filter((child): child is Node | string => typeof child === "string" || child instanceof Node));
   return node;
 }

@@ -3,7 +3,7 @@ const FOCUSABLE = "a[href],button:not([disabled]),input,select,textarea,[tabinde
 /** Whether the person is typing somewhere in the page: then nothing of ours may take the focus. */
 export function typing(): boolean {
   const active = document.activeElement;
-  return active instanceof HTMLElement && (active.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(active.tagName));
+  return active instanceof HTMLElement && (active.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/i.test(active.tagName));
 }
 
 /** Moves the focus to `target`, unless the person is typing; the result gives it back to where it was. */

@@ -28,6 +28,8 @@ export function createFollower(card: HTMLElement, draw: (rect: Box | undefined, 
   let target: Element | undefined;
   let drawn = "";
   let frame = requestAnimationFrame(next);
+  // Where the page is zoomed by CSS, what is measured is not what is set; where nobody knows by how much, nothing is set.
+  (card.parentElement!.style.zoom as unknown) = 1 / document.documentElement.currentCSSZoom;
 
   function next(): void {
     frame = requestAnimationFrame(next);

@@ -29,7 +29,7 @@ export function place(target: Box | undefined, popover: { width: number; height:
     left: target.left - GAP - MARGIN - width,
     right: view.width - target.left - target.width - GAP - MARGIN - width,
   };
-  const side = [asked as Side, ...SIDES].find((one) => room[one] >= 0) ?? SIDES.reduce((best, one) => (room[one] > room[best] ? one : best));
+  const side = [asked as Side, ...SIDES].find((one) => room[one] >= 0) ?? [...SIDES].sort((one, other) => room[other] - room[one])[0]!;
   const upright = side === "top" || side === "bottom";
   const middleX = target.left + target.width / 2;
   const middleY = target.top + target.height / 2;

@@ -11,7 +11,7 @@ interface Host {
   readonly users: Set<() => void>;
   readonly observer: MutationObserver;
 }
-/** The one that all share, at the end of the body. */
+/** The one that all share, after the body: what moves, empties or lays out the body does not concern it. */
 let common: Host | undefined;
 
 export interface Root {
@@ -25,8 +25,8 @@ export interface Root {
 /** A place on the page: what all messages share, or one's own at the start of `into`. `gone` is called when the page takes
  * it out: frameworks draw anew what they own, and some the whole body. */
 export function enterRoot(css: string, gone: () => void, into?: Element): Root {
-  const host = into ? createHost() : (common = common?.element.isConnected ? common : createHost());
-  if (!host.element.isConnected) (into ?? document.body ?? document.documentElement)[into ? "prepend" : "append"](host.element);
+  const host = into ? createHost("span") : (common = common?.element.isConnected ? common : createHost("div"));
+  if (!host.element.isConnected) (into ?? document.documentElement)[into ? "prepend" : "append"](host.element);
   adopt(host, base);
   adopt(host, css);
   host.users.add(gone);
@@ -36,13 +36,13 @@ export function enterRoot(css: string, gone: () => void, into?: Element): Root {
       host.users.delete(gone);
       if (host.users.size) return;
       host.observer.disconnect();
-      host.element.remove();
+      host.element.replaceWith(); // not by `remove`: Prototype's throws when it was taken out before
     },
   };
 }
 
-function createHost(): Host {
-  const element = el("div", { "data-engage": "" });
+function createHost(tag: "div" | "span"): Host {
+  const element = el(tag, { "data-engage": "" });
   const shadow = element.attachShadow({ mode: "open" });
   const dock = el("div", { class: "dock" });
   shadow.append(dock);
@@ -52,15 +52,11 @@ function createHost(): Host {
   return { element, shadow, dock, sheets: new Set(), users, observer };
 }
 
-/** Constructable sheets pass a strict Content-Security-Policy; a style element serves browsers without them. */
+/** Constructable sheets pass a strict Content-Security-Policy. */
 function adopt({ shadow, sheets }: Host, css: string): void {
   if (sheets.has(css)) return;
-  try {
-    const sheet = new CSSStyleSheet();
-    sheet.replaceSync(css);
-    shadow.adoptedStyleSheets = [...shadow.adoptedStyleSheets, sheet];
-  } catch {
-    shadow.prepend(el("style", {}, css));
-  }
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(css);
+  shadow.adoptedStyleSheets.push(sheet);
   sheets.add(css);
 }
