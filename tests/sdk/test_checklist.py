@@ -122,6 +122,7 @@ def test_dismissed_in_one_tab_it_is_gone_in_all(service: FakeService, site: Site
     start(service)
     expect(listed(first)).to_be_visible()
     second = site.open()
+    second.evaluate("dispatchEvent(new Event('focus'))")
     expect(listed(second)).to_be_visible()
     listed(second).get_by_role("button", name="Don’t show this again").click()
     expect(second.locator("[data-engage]")).to_have_count(0)
@@ -131,7 +132,7 @@ def test_dismissed_in_one_tab_it_is_gone_in_all(service: FakeService, site: Site
     assert "Message Completed" not in service.names()
 
 
-def test_it_keeps_to_its_pages_and_survives_a_body_drawn_anew(service: FakeService, site: Site) -> None:
+def test_it_keeps_to_its_pages_and_survives_being_taken_out(service: FakeService, site: Site) -> None:
     page = site.open()
     start(service, show_on={"path": "/"})
     expect(listed(page)).to_be_visible()
@@ -139,9 +140,10 @@ def test_it_keeps_to_its_pages_and_survives_a_body_drawn_anew(service: FakeServi
     expect(launcher(page)).to_be_hidden()
     page.evaluate("history.back()")
     expect(launcher(page)).to_be_visible()
-    page.evaluate("window.before = document.querySelector('[data-engage]'); document.body.innerHTML = '<p>New</p>'")
+    page.evaluate("window.before = document.querySelector('[data-engage]'); before.remove()")
     page.wait_for_function("before !== (document.querySelector('[data-engage]') ?? before)")
     expect(launcher(page)).to_be_visible()
+    service.inbox.clear()
     page.evaluate("engage.reset()")
     expect(page.locator("[data-engage]")).to_have_count(0)
 
