@@ -428,6 +428,6 @@ def test_nothing_stays_behind_after_many_shows(service: FakeService, site: Site)
     page.evaluate(show, [contents, 3])
     gone(page)
     before = settled()
-    page.evaluate(show, [contents, 143])
+    page.evaluate(show, [contents, 125])
     gone(page)
     assert settled() == before

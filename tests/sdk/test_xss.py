@@ -173,6 +173,9 @@ def test_no_payload_in_any_field_is_run(kind: str, service: FakeService, site: S
     assert found == {}
 
 
+ADDRESSES = [word for word in PAYLOADS if ":" in word and word[0] not in "<[!`*"]
+
+
 @pytest.mark.parametrize("kind", ["chat", "banner", "tour", "tour media", "checklist", "modal", "modal video"])
 def test_no_address_is_run(kind: str, page: Page) -> None:
     """One by one, for an address is one payload as a whole; and the button that goes there is pressed."""
@@ -186,7 +189,7 @@ def test_no_address_is_run(kind: str, page: Page) -> None:
             await new Promise((done) => setTimeout(done, 300));
             return ran.length ? ran : found;
         }""",
-        [kind, CONTENTS[kind], [word for word in PAYLOADS if ":" in word and word[0] not in "<[!`*"]],
+        [kind, CONTENTS[kind], ADDRESSES if kind in ("chat", "modal") else ADDRESSES[::3]],  # one check is behind all
     )
     assert found == {}
 
