@@ -9,7 +9,7 @@ Order within one decision, and therefore what a replay gives again:
 5. it triggers rules, the higher priority first, then by id.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from rules.apply import INTERACTIONS, MESSAGE_FAILED, SERVICE, apply_event, event_root, interact
 from rules.data import Cause, build, group_data, user_data
@@ -22,16 +22,20 @@ from rules.frequency import capped, counted, pending, remember
 from rules.ids import delivery_id
 from rules.index import VarPath, walk
 from rules.interruptions import busy
-from rules.limits import DELIVERY_LIFE, INBOX_CAPACITY, MAX_DELIVERY_ID, MAX_STRAYS, PRUNE_EVERY
+from rules.limits import DELIVERY_LIFE, INBOX_CAPACITY, MAX_DELIVERY_ID, MAX_NODES, MAX_STRAYS, PRUNE_EVERY
 from rules.merge import FORGOTTEN, LINKED, MERGED, absorb, gift_of, give, hand_on, links_of
 from rules.occasions import KNOWN_FOR, Clock
 from rules.outcome import Considered, Delivery, Outcome, Result
 from rules.prune import prune
 from rules.rulebook import LiveItem, LiveRule, LiveVariant, LiveWatched, Rulebook
 from rules.state import Exposure, Pending, Record, State, Stray, Timer, new_state
-from rules.tally import ARM, CANCELLED, EXPIRED, RUNNING, SHOWN, STATE_OF, STOPPED, WAITING
+from rules.tally import ARM, CANCELLED, EXPIRED, RELEASE, RUNNING, SHOWN, STATE_OF, STOPPED, TARGET, WAITING
 from rules.temporal import Slot
 from rules.timers import cancel_absences, cancel_timer, cancel_waiting, expect, next_due, take_due
+from rules.variables import iso
+
+STEP_VIEWED: Final = "Tour Step Viewed"
+TARGET_MISSING: Final = "Tour Target Missing"
 
 
 def decide(state: State, event: Event | None, now: int, rulebook: Rulebook) -> Outcome:
@@ -153,7 +157,7 @@ class _Decision:
     def called(self, rule: LiveRule, cause: Cause, caused_at: int, at: int) -> None:
         """A rule is woken by an occasion: its condition decides."""
         if rule.id in self.rulebook.suspended:
-            self.say(rule.id, "suspended", at)
+            self.say(rule.id, "suspended", at, self.rulebook.suspended[rule.id])
             return
         data = _Data(self.state, cause, at, [rule])
         result, detail = self.ask(rule, data)
@@ -266,6 +270,8 @@ class _Decision:
             return
         if event.name in INTERACTIONS:
             self.interaction(event, moment)
+        if event.name in (STEP_VIEWED, TARGET_MISSING):
+            self.look_at_target(event)
         woken = rulebook.woken and event.type != SERVICE
         back = self.before(event) if woken else ()
         apply_event(state, event, moment, rulebook)
@@ -373,6 +379,21 @@ class _Decision:
             if not is_known and len(identifier) <= MAX_DELIVERY_ID:
                 state.strays = [*state.strays, Stray(identifier, event.name, event.timestamp)][-MAX_STRAYS:]
 
+    def look_at_target(self, event: Event) -> None:
+        """Whether a step of a tour found its target: counted per step, and per release of the page, else per day."""
+        told = event.properties
+        step, found = told.get("step"), event.name == STEP_VIEWED
+        if not isinstance(step, int) or not 0 < step <= MAX_NODES or (found and told.get("target") != "found"):
+            return
+        release = told.get("release")
+        if not isinstance(release, str) or not RELEASE.fullmatch(release):
+            release = iso(event.timestamp)[:10]
+        for rule_id, records in self.state.records.items():
+            rule = self.rulebook.rules.get(rule_id)
+            if rule is not None and any(record.delivery_id == told.get("delivery_id") for record in records):
+                digest = self.variant(rule).message.digest
+                self.count(rule_id, f"{TARGET}{digest}:{release}:{step}:{'found' if found else 'missing'}")
+
     def take_strays(self, moment: int) -> None:
         """What was done with the other's deliveries was told before the deliveries came."""
         state = self.state
@@ -438,7 +459,7 @@ class _Decision:
         suspended = self.rulebook.suspended
         for rule in found:
             if suspended and rule.id in suspended:
-                self.say(rule.id, "suspended", moment)
+                self.say(rule.id, "suspended", moment, suspended[rule.id])
                 continue
             result, detail = self.ask(rule, data)
             if result is not None:

@@ -7,6 +7,8 @@ MAX_DEPTH: Final = 64  # nesting in a document
 MAX_NODES: Final = 10_000  # JSON values in a document
 MAX_PROBLEMS: Final = 100  # reported per document
 SUSPENDED_AFTER: Final = 100  # evaluations of one rule that the budget stopped, in one shard
+TARGET_MISSED: Final = 20  # times that a tour's target did not come, in one shard and release, before it may pause
+MAX_TARGETS: Final = 10_000  # sums of targets that one shard keeps
 OPS_BUDGET: Final = 20_000  # datalogic operations of one evaluation (about a millisecond)
 
 MAX_TIMESTAMPS: Final = 1_000  # one tracker of one person may keep

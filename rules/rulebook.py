@@ -1,7 +1,7 @@
 """A rulebook: all live rules compiled and indexed, immutable, shared by all decisions until the next version."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from hashlib import blake2b
 from typing import Any, Final
@@ -47,6 +47,7 @@ class LiveMessage(msgspec.Struct, frozen=True):
     expires: int | None
     show_on: dict[str, Any] | None
     reads: int
+    digest: str = ""
     items: tuple[LiveItem, ...] = ()
 
     @property
@@ -161,7 +162,7 @@ class Rulebook:
         self.version = version
         self.limits = limits
         self.holdout = holdout
-        self.suspended: frozenset[str] = frozenset()
+        self.suspended: Mapping[str, str] = {}  # rule → why it is not asked
         self.secret = secret
         self.segments = segments
         self.rules = {live.id: live for live, _ in rules}
@@ -189,8 +190,8 @@ class Rulebook:
         self.tracking = tracking_index(trackers.values())
 
 
-def suspending(rulebook: Rulebook, rules: frozenset[str]) -> Rulebook:
-    """The same rulebook with some of its rules not asked."""
+def suspending(rulebook: Rulebook, rules: Mapping[str, str]) -> Rulebook:
+    """The same rulebook with some of its rules not asked, each for a reason."""
     if rules == rulebook.suspended:
         return rulebook
     other = copy(rulebook)
@@ -312,6 +313,7 @@ class _Compiler:
             expires=None if message.expires is None else parse_duration(message.expires),
             show_on=None if message.show_on is None else msgspec.to_builtins(message.show_on),
             reads=_liquid_reads([message.content, *(self.messages[tour].content for tour in tours)]),
+            digest=blake2b(_encode(message.content), digest_size=4).hexdigest(),
             items=tuple(self.item(message, name) for name in items_of(message)),
         )
 

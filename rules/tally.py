@@ -7,11 +7,12 @@ A match is a moment at which a rule's trigger and condition both held. It is in 
 A decision says by how much each number changes; who adds them up, in the transaction of the decision, has the sums.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, Final
 
 from rules.experiment import compare
-from rules.limits import SUSPENDED_AFTER
+from rules.limits import SUSPENDED_AFTER, TARGET_MISSED
 from rules.outcome import Result
 
 WAITING: Final = "waiting"
@@ -40,6 +41,8 @@ STATE_OF: Final[dict[Result, str]] = {
 RUNNING: Final = SUPPRESSED + "delayed"  # matched while its delay (or its wait for room) was running
 ARM: Final = "arm:"
 STOPPED: Final = "stopped:"  # and then which condition: how often the budget stopped it
+TARGET: Final = "target:"  # and then which message, release, step, and whether it was `found` or `missing`
+RELEASE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}")  # of the customer's site, as it says itself
 
 
 def summary(sums: Mapping[str, int]) -> dict[str, dict[str, Any]]:
@@ -61,6 +64,9 @@ def _of_rule(found: Mapping[str, int]) -> dict[str, Any]:
     stopped = sum(value for name, value in found.items() if name.startswith(STOPPED))
     if stopped:
         told["stopped"] = stopped
+    targets = _targets(found)
+    if targets:
+        told["targets"] = targets
     arms = _arms(name.removeprefix(ARM) for name in found if name.startswith(ARM))
     if arms:
         told["experiment"] = compare(
@@ -69,11 +75,39 @@ def _of_rule(found: Mapping[str, int]) -> dict[str, Any]:
     return told
 
 
-def suspended(sums: Mapping[str, int], digests: Mapping[str, str]) -> frozenset[str]:
-    """The rules whose condition (rule → its digest) the budget has stopped too often. Edited, it is asked again."""
-    return frozenset(
-        rule_id for rule_id, digest in digests.items() if sums.get(f"{rule_id}:{STOPPED}{digest}", 0) >= SUSPENDED_AFTER
-    )
+def _targets(found: Mapping[str, int]) -> dict[str, dict[str, dict[str, int]]]:
+    """release → step → how often its target was `found`, how often it was `missing`, whatever the version of the tour."""
+    told: dict[str, dict[str, dict[str, int]]] = {}
+    for name, value in sorted(found.items()):
+        if name.startswith(TARGET):
+            _, _, release, step, what = name.split(":")
+            sums = told.setdefault(release, {}).setdefault(step, {"found": 0, "missing": 0})
+            sums[what] += value
+    return told
+
+
+def suspended(
+    sums: Mapping[str, int], digests: Mapping[str, str], tours: Mapping[str, Container[str]]
+) -> dict[str, str]:
+    """The rules that are not asked, and why: the budget has stopped their condition (rule → its digest) too often, or a target of
+    their tour (rule → the digests of its messages) is mostly gone. Edited, they are asked again."""
+    told = {}
+    for rule_id, digest in digests.items():
+        stopped = sums.get(f"{rule_id}:{STOPPED}{digest}", 0)
+        if stopped >= SUSPENDED_AFTER:
+            told[rule_id] = f"its condition was stopped {stopped} times"
+    for name, missing in sums.items():
+        rule_id, _, what = name.partition(":")
+        if missing < TARGET_MISSED or not what.startswith(TARGET) or not what.endswith(":missing"):
+            continue
+        _, digest, release, step, _ = what.split(":")
+        found = sums.get(name.removesuffix("missing") + "found", 0)
+        if missing > found and digest in tours.get(rule_id, ()):
+            told.setdefault(
+                rule_id,
+                f"the target of step {step} was missing {missing} of {missing + found} times in release {release}",
+            )
+    return told
 
 
 def _arms(names: Iterable[str]) -> list[str]:

@@ -21,8 +21,9 @@ from engage.times import now_ms
 from rules import LINKED, MERGED, SERVICE, Outcome, Rulebook, State, decide, decode_state, encode_state, new_state
 from rules.groups import CHANGED, KNOWN, PREFIX, join, learn, see
 from rules.groups import change as change_group
+from rules.limits import MAX_TARGETS
 from rules.rulebook import suspending
-from rules.tally import STOPPED, suspended
+from rules.tally import STOPPED, TARGET, suspended
 from worker.doorbell import Doorbell
 from worker.filling import Fill, Kept
 from worker.lease import LEASE_MS, Lease
@@ -83,7 +84,9 @@ class ShardDecider:
         self._kept = Kept(client, keys)
         self._rulebook: Rulebook | None = None  # in force here; None: not yet
         self._followed: Rulebook | None = None  # the same as it was published, without what is suspended here
-        self._stopped: Counter[str] = Counter()  # how often the budget stopped which condition; see rules/tally.py
+        self._stopped: Counter[str] = (
+            Counter()
+        )  # how often the budget stopped which condition, and which targets were missing; see rules/tally.py
         self._stopped_more = False
         self._fill: Fill | None = None
         self._next_sweep: float = 0
@@ -141,8 +144,9 @@ class ShardDecider:
         self._since = int(found.get(b"since", now_ms()))
         self._size = await self._client.scard(self._keys.seen(self._generation))
         await self._kept.load()
-        async for name, count in self._client.hscan_iter(self._keys.matches, match=f"*:{STOPPED}*", count=1_000):
-            self._stopped[name.decode()] = int(count)
+        for what in (STOPPED, TARGET):
+            async for name, count in self._client.hscan_iter(self._keys.matches, match=f"*:{what}*", count=1_000):
+                self._stopped[name.decode()] = int(count)
 
     async def _follow_rulebook(self) -> None:
         """Puts the newest rulebook in force, between two batches, once the histories it asks for are filled from the log. Until then
@@ -192,14 +196,15 @@ class ShardDecider:
         self._followed, self._stopped_more = fill.rulebook, True
 
     def _suspend(self, rulebook: Rulebook) -> Rulebook:
-        """Stops asking rules that the budget has stopped too often; said once."""
+        """Stops asking rules that the budget has stopped too often, or whose tour finds its target no more; said once."""
         if not self._stopped_more:
             return rulebook
         self._stopped_more = False
         digests = {name: live.digest for name, live in rulebook.rules.items()}
-        found = suspended(self._stopped, digests)
-        for rule in sorted(found - rulebook.suspended):
-            log.error("rule suspended: its condition was stopped too often", rule=rule, shard=self._keys.log)
+        tours = {name: {one.message.digest for one in live.variants} for name, live in rulebook.rules.items()}
+        found = suspended(self._stopped, digests, tours)
+        for rule in sorted(found.keys() - rulebook.suspended.keys()):
+            log.error("rule suspended", rule=rule, reason=found[rule], shard=self._keys.log)
         return suspending(rulebook, found)
 
     async def _step(self, rulebook: Rulebook) -> None:
@@ -332,7 +337,9 @@ class ShardDecider:
         for link in outcome.links:
             transaction.tell(linked(link, str((event or {}).get("message_id")), now))
         for name, change in outcome.tally.items():
-            transaction.matches[name] += change
+            # Who makes up releases is not listened to without end.
+            if f":{TARGET}" not in name or name in self._stopped or len(self._stopped) < MAX_TARGETS:
+                transaction.matches[name] += change
         for considered in outcome.considered:
             transaction.stats["considered_" + considered.outcome] += 1
         transaction.decisions.append(
@@ -382,9 +389,9 @@ class ShardDecider:
             raise LeaseLost
         self._position = transaction.position or self._position
         for name, change in transaction.matches.items():
-            if f":{STOPPED}" in name:
+            if f":{STOPPED}" in name or f":{TARGET}" in name:
                 self._stopped[name] += change
-                self._stopped_more = True
+                self._stopped_more = self._stopped_more or not name.endswith(":found")
         self._size += len(transaction.seen)
         due = [at for at in transaction.timers.values() if at is not None]
         if due:

@@ -19,6 +19,7 @@ RULES = {
         "condition": {">=": [{"count": ["Export Failed", {"within": "10m"}]}, 2]},
         "message": "hello",
     },
+    "gone": {"trigger": "Tour Me", "message": "first-project"},
     "start": {"trigger": "Signed Up", "message": "get-started"},
     "put-off": {"trigger": "Put Off", "message": "hours", "snooze": "2s", "frequency": "always"},
     "later": {"trigger": "Wait", "delay": "400ms", "cancel_on": ["Stop"], "message": "hello", "frequency": "always"},

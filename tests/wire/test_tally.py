@@ -38,6 +38,18 @@ def test_a_delivery_is_waiting_until_it_is_shown(wire, person):
     changed(wire, "twice", before, matched=1, shown=1)
 
 
+def test_a_tour_whose_target_is_gone_is_counted_and_pauses(wire, person):
+    for number in range(20):
+        wire.track(f"{person}-{number}", "Tour Me")
+        (delivery,) = wire.wait_inbox(f"{person}-{number}")
+        told = {"delivery_id": delivery["delivery_id"], "step": 1, "target": "#new", "release": "7.0"}
+        wire.track(f"{person}-{number}", "Tour Target Missing", properties=told)
+    until(
+        lambda: of_rule(wire, "gone").get("targets") == {"7.0": {"1": {"found": 0, "missing": 20}}},
+        what="all are counted",
+    )
+
+
 def test_a_cancelled_delay_and_one_that_expires(wire, person):
     before = of_rule(wire, "later")
     wire.track(person, "Wait")
