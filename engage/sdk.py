@@ -12,6 +12,7 @@ from engage.errors import NotFound
 
 BUILT: Final = Path(__file__).parent.parent / "sdk_js" / "dist"
 LOADER: Final = "engage.js"
+MANIFEST: Final = "manifest.json"
 GALLERY: Final = "gallery"  # every kind of message on one page, by this name
 _ENCODINGS: Final = (("br", ".br"), ("gzip", ".gz"))
 # What the strictest page would have; its samples are shown in frames of its own.
@@ -47,7 +48,7 @@ class SdkFiles:
             or "application/octet-stream",
             # The loader keeps its name over releases and names the parts: an old one would ask for parts that are gone.
             "cache-control": "public, no-cache"
-            if name == LOADER or name.startswith(GALLERY)
+            if name in (LOADER, MANIFEST) or name.startswith(GALLERY)
             else "public, max-age=31536000, immutable",
             "etag": self._tags[name],
             "vary": "accept-encoding",

@@ -3,7 +3,7 @@
 import { build, transform } from "esbuild";
 import { minify } from "terser";
 import { createHash } from "node:crypto";
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
@@ -12,6 +12,7 @@ const ROOT = dirname(fileURLToPath(import.meta.url));
 const OUT = join(ROOT, "dist");
 const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
 const KB = 1024;
+const BUILDS_KEPT = 5;
 const LOADER_BUDGET = 5 * KB;
 const KIND_BUDGETS = { tour: 12 * KB, chat: 8 * KB, article: 8 * KB, banner: 8 * KB, modal: 8 * KB, tooltip: 8 * KB, survey: 8 * KB, checklist: 8 * KB };
 
@@ -50,8 +51,19 @@ function closure(outputs, file) {
   return [...found];
 }
 
-rmSync(OUT, { recursive: true, force: true });
 mkdirSync(OUT, { recursive: true });
+sweep();
+
+/** Takes away what was built before, but for the parts of the last builds: pages that are open have their loader, and ask for them. */
+function sweep() {
+  const files = readdirSync(OUT, { withFileTypes: true }).map((entry) => [entry, statSync(join(OUT, entry.name)).mtimeMs]);
+  const builds = files.filter(([{ name }]) => /^tour-.+\.js$/.test(name)).map(([, time]) => time);
+  const oldest = builds.sort((a, b) => b - a)[BUILDS_KEPT - 1] ?? 0;
+  for (const [entry, time] of files) {
+    const part = entry.isFile() && /-\w+\.js(\.br|\.gz)?$/.test(entry.name);
+    if (!part || time < oldest - 60_000) rmSync(join(OUT, entry.name), { recursive: true });
+  }
+}
 
 /** Property names that never leave the loader and are no browser's: they need not be spelled out. */
 const INTERNAL = /^(settle|waiting|adopt|become|named|identity|wake|take|leave|erase|send|look)$/;
