@@ -30,6 +30,7 @@ lint: dev  ## style, formatting, types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 bench: dev  ## the table of numbers, as ratios within one run; also as JSON
+	@$(SETUP) clients browser
 	$(BIN)/python -m loadtests.bench
 
 SCENARIO ?= day

@@ -7,6 +7,7 @@ from loadtests.measures.delivery import delivery
 from loadtests.measures.engine import engine
 from loadtests.measures.ingest import fsync, ingest
 from loadtests.measures.latency import latency
+from loadtests.measures.page import page
 from loadtests.measures.row import Row
 from loadtests.measures.slow import slow
 from loadtests.measures.snippet import snippet
@@ -23,5 +24,6 @@ MEASURES: Final[dict[str, Callable[[bool], Iterator[Row]]]] = {
     "slow": slow,
     "whole": whole,
     "snippet": snippet,
+    "page": page,
 }
 __all__ = ["MEASURES", "Row"]
