@@ -280,7 +280,10 @@ STYLES = {
 @pytest.mark.parametrize("name", list(SCRIPTS))
 def test_scripts_that_change_the_language(service: FakeService, site: Site, name: str) -> None:
     page_of(service, site, f"<script>{{ {SCRIPTS[name]} }}</script>")
-    use_every_kind(service, site, site.open())
+    if name in ("Prototype 1.6", "wrapped globals", "MooTools"):
+        use_every_kind(service, site, site.open())
+    else:
+        use([tour, chat, modal], service, site, site.open())
 
 
 def test_arrays_that_write_themselves(service: FakeService, site: Site) -> None:

@@ -399,6 +399,7 @@ def test_nothing_stays_behind_after_many_shows(service: FakeService, site: Site)
 
     def settled() -> dict[str, float]:
         """The counts once they stay as they are: what fades out needs a moment."""
+        page.wait_for_timeout(2_200)  # a chat speaks so long
         found = counts()
         for _ in range(40):
             page.wait_for_timeout(250)

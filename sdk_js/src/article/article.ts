@@ -1,5 +1,5 @@
 import type { Kind, Scene, Showing } from "../stage/kind";
-import { el, icon, CROSS, settled, text } from "../ui/dom";
+import { el, icon, CROSS, appear, text } from "../ui/dom";
 import { labelsFor, languageOf } from "../ui/labels";
 import { enterRoot } from "../ui/root";
 import { prose } from "../ui/prose";
@@ -64,6 +64,6 @@ function showArticle(scene: Scene): Showing {
   }
 
   root.dock.append(card);
-  void settled().then(() => card.classList.add("in"));
+  appear(card);
   return { box: card, close };
 }

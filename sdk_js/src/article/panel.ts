@@ -1,6 +1,6 @@
 import { markdown } from "../markdown/markdown";
 import type { Core, Delivery } from "../types";
-import { el, icon, CROSS, settled } from "../ui/dom";
+import { el, icon, CROSS, appear } from "../ui/dom";
 import { borrowFocus, cycleTab } from "../ui/focus";
 import { labelsFor } from "../ui/labels";
 import { enterRoot } from "../ui/root";
@@ -69,7 +69,7 @@ export function openPanel(core: Core, id: string, from: Delivery, on: { read?: (
 
   root.shadow.append(panel);
   const returnFocus = borrowFocus(panel);
-  void settled().then(() => panel.classList.add("in"));
+  appear(panel);
   void load();
   return { close };
 }

@@ -1,7 +1,7 @@
 import type { Kind, Scene, Showing } from "../stage/kind";
 import { createWatch } from "../stage/watch";
 import { actionButtons } from "../ui/actions";
-import { el, icon, CROSS, settled, text } from "../ui/dom";
+import { el, icon, CROSS, appear, text } from "../ui/dom";
 import { labelsFor, languageOf } from "../ui/labels";
 import { prose } from "../ui/prose";
 import { enterRoot } from "../ui/root";
@@ -49,6 +49,6 @@ function showBanner(scene: Scene): Showing {
   }
 
   root.shadow.append(banner);
-  void settled().then(() => banner.classList.add("in"));
+  appear(banner);
   return { box: banner, close };
 }

@@ -1,7 +1,7 @@
 import type { Panel } from "../article/panel";
 import { safeLink } from "../markdown/url";
 import type { Kind, Scene, Showing } from "../stage/kind";
-import { el, icon, CROSS, settled, text } from "../ui/dom";
+import { el, icon, CROSS, appear, settled, text } from "../ui/dom";
 import { labelsFor, languageOf } from "../ui/labels";
 import { enterRoot } from "../ui/root";
 import { visit } from "../ui/visit";
@@ -83,9 +83,12 @@ function showChat(scene: Scene): Showing {
   // A prompt takes no focus: it waits to be turned to, and is read out by its live region.
   const before = document.activeElement;
   root.dock.append(card);
-  void settled().then(() => {
-    card.classList.add("in");
-    transcript.say(text(delivery.content.text));
-  });
+  appear(card);
+  transcript.say(text(delivery.content.text));
+  // Read out as well: by a live region, which has to be there before it speaks.
+  const spoken = el("div", { class: "hidden", role: "status" });
+  card.append(spoken);
+  void settled().then(() => (spoken.textContent = transcript.log.textContent));
+  setTimeout(() => spoken.remove(), 2000);
   return { box: card, close };
 }

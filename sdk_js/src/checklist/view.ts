@@ -1,7 +1,7 @@
 import { safeLink } from "../markdown/url";
 import type { Waiting } from "../stage/kind";
 import type { Core, Delivery } from "../types";
-import { el, icon, CROSS, settled, text } from "../ui/dom";
+import { el, icon, CROSS, appear, text } from "../ui/dom";
 import { labelsFor, languageOf } from "../ui/labels";
 import { prose } from "../ui/prose";
 import { enterRoot } from "../ui/root";
@@ -144,7 +144,7 @@ export function createView(core: Core, delivery: Delivery, open: boolean, { open
 
   show(open);
   root.dock.append(box);
-  void settled().then(() => box.classList.add("in"));
+  appear(box);
   return {
     update,
     away: (away) => (box.hidden = away),

@@ -88,9 +88,7 @@ export function createStream(options: Options, named: () => Record<string, strin
       if (!listening) {
         listening = createListening();
         listening.to(document, "visibilitychange", seen);
-        listening.to(document, "resume", seen);
         listening.to(window, "pageshow", seen);
-        listening.to(document, "freeze", disconnect);
         listening.to(window, "pagehide", disconnect);
         listening.to(window, "focus", () => source || connect(true));
       }

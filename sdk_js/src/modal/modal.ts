@@ -1,6 +1,6 @@
 import type { Kind, Scene, Showing } from "../stage/kind";
 import { actionButtons } from "../ui/actions";
-import { el, icon, CROSS, settled, text } from "../ui/dom";
+import { el, icon, CROSS, appear, text } from "../ui/dom";
 import { typing } from "../ui/focus";
 import { labelsFor, languageOf } from "../ui/labels";
 import { media } from "../ui/media";
@@ -94,6 +94,6 @@ function showModal(scene: Scene): Showing {
 
   root.shadow.append(dialog);
   dialog.showModal();
-  void settled().then(() => dialog.classList.add("in"));
+  appear(dialog);
   return { box, close };
 }

@@ -1,5 +1,5 @@
 import type { Kind, Scene, Showing } from "../stage/kind";
-import { el, icon, CROSS, settled, text } from "../ui/dom";
+import { el, icon, CROSS, appear, text } from "../ui/dom";
 import { labelsFor, languageOf } from "../ui/labels";
 import { prose } from "../ui/prose";
 import { enterRoot } from "../ui/root";
@@ -78,6 +78,6 @@ function showSurvey(scene: Scene): Showing {
 
   root.dock.append(card);
   ask(nextQuestion(questions, 0, answers));
-  void settled().then(() => card.classList.add("in"));
+  appear(card);
   return { box, close };
 }

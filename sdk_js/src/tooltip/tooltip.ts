@@ -1,6 +1,6 @@
 import type { Kind, Scene, Showing } from "../stage/kind";
 import { createWatch } from "../stage/watch";
-import { el, icon, CROSS, settled, text } from "../ui/dom";
+import { el, icon, CROSS, appear, text } from "../ui/dom";
 import { ARROW, createFollower, move, stand } from "../ui/follow";
 import type { Size } from "../ui/follow";
 import { labelsFor, languageOf } from "../ui/labels";
@@ -82,6 +82,6 @@ function showTooltip(scene: Scene): Showing {
   root.shadow.append(layer);
   document.addEventListener("click", used, true);
   follower.to(() => findTarget(text(content.target)));
-  void settled().then(() => layer.classList.add("in"));
+  appear(layer);
   return { box: buttons, close };
 }

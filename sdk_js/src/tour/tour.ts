@@ -3,7 +3,7 @@ import { pathMatches } from "../stage/match";
 import { createWatch } from "../stage/watch";
 import { tourMemory } from "../stage/memory";
 import type { Kind, Scene, Showing } from "../stage/kind";
-import { el, settled } from "../ui/dom";
+import { el, appear } from "../ui/dom";
 import { borrowFocus, cycleTab, typing } from "../ui/focus";
 import { ARROW, createFollower, stand } from "../ui/follow";
 import type { Size } from "../ui/follow";
@@ -129,7 +129,7 @@ function showTour(scene: Scene): Showing {
   document.addEventListener("keydown", key, true);
   enter(index);
   const returnFocus = borrowFocus(popover.box);
-  void settled().then(() => layer.classList.add("in"));
+  appear(layer);
 
   return {
     box: popover.later,

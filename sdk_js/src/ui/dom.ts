@@ -37,6 +37,12 @@ export function text(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
+/** Lets it fade in: the style it begins with has to be in force before the one it ends with. */
+export function appear(node: HTMLElement): void {
+  void node.offsetWidth;
+  node.classList.add("in");
+}
+
 /** Two animation frames: styles set before are on the screen, so what is set next moves there. */
 export function settled(): Promise<void> {
   return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())));
