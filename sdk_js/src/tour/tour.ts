@@ -151,6 +151,7 @@ function bring(target: Element | undefined): void {
   target.scrollIntoView({ block: "center", inline: "nearest", behavior: calm ? "auto" : "smooth" });
 }
 
+/** Moved by `translate`: what follows a page that scrolls is no layout shift. */
 function setBox(node: HTMLElement, { left, top, width, height }: Box): void {
-  Object.assign(node.style, { left: `${left}px`, top: `${top}px`, width: `${width}px`, height: `${height}px` });
+  Object.assign(node.style, { translate: `${left}px ${top}px`, width: `${width}px`, height: `${height}px` });
 }
