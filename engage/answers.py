@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from engage.article_search import Hit
 from engage.backtest_runs import Run
 from engage.dead_letters import Kind as LetterKind
 from engage.publications import DocumentVersion, Publication
@@ -109,6 +110,12 @@ class ArticleText(msgspec.Struct):
     locale: str
     title: str
     body: str
+
+
+class ArticlesFound(msgspec.Struct):
+    """Help articles, the best first."""
+
+    articles: list[Hit]
 
 
 class ClientSettings(msgspec.Struct):

@@ -20,7 +20,7 @@ from engage.differing import LIVE
 from engage.erasing import Erased
 from engage.ingest import METRICS_PATH, ROUTES
 from engage.openapi import Answer, Operation, Parameter, document
-from engage.public import Claim, Release
+from engage.public import MOST_HITS, USUAL_HITS, Claim, Release
 from engage.publications import Snapshot
 from engage.query import MOST
 from engage.rulebook_api import MAX_LISTED, USUAL_LISTED, Push, Rollback
@@ -142,6 +142,16 @@ _PAGE: Final = [
         description="With `snooze` it comes again after the time that its rule sets, and cannot be claimed before.",
         parameters=[_DELIVERY_ID, Parameter("userId", str, "As in the body."), *_PROOF], body=Release, needs_body=False,
         answers=[Answer(200, "Whether there was something to give back.", a.Released)], errors=[404],
+    ),
+    Operation(
+        method="GET", path="/v1/articles", name="searchArticles", tag=_DELIVERY, access="page",
+        summary="Search the help articles",
+        parameters=[
+            Parameter("q", str, "The words to look for; the last may be half typed. Left out: the first articles there are.", "guide"),
+            Parameter("locale", str, "The wanted language; of each article the nearest there is is searched.", "ja"),
+            Parameter("limit", _number(1, MOST_HITS), f"How many at most. Left out: {USUAL_HITS}.", USUAL_HITS),
+        ],
+        answers=[Answer(200, "What was found.", a.ArticlesFound)],
     ),
     Operation(
         method="GET", path="/v1/articles/{article_id}", name="article", tag=_DELIVERY, access="page",

@@ -27,6 +27,7 @@ from engage.inbox import Held
 from engage.ingest import Receive, Scope, Send
 from engage.keys import shard_of_delivery
 from engage.projects import Project
+from engage.query import whole_number
 from engage.sdk import SdkFiles
 from engage.store import STORE_ERRORS
 from engage.stream import Client, Hub, parse_cursor
@@ -37,6 +38,8 @@ T = TypeVar("T")
 C = TypeVar("C", bound="Claim")
 MAX_STEP: Final = 1_000
 MAX_BODY: Final = 16 * 1024
+USUAL_HITS: Final = 8  # articles that a search finds
+MOST_HITS: Final = 20
 RETRY_MS: Final = (1_000, 3_000)  # when a stream that broke is opened again: not by all in the same moment
 SENT_AT_ONCE: Final = 16 * 1024  # bytes of a stream
 _SSE_HEADERS: Final = [
@@ -100,6 +103,7 @@ class Public:
             Route("/v1/inbox", self.inbox, methods=["GET"]),
             Route("/v1/deliveries/{delivery_id}/claim", self.claim, methods=["POST"]),
             Route("/v1/deliveries/{delivery_id}/release", self.release, methods=["POST"]),
+            Route("/v1/articles", self.articles, methods=["GET"]),
             Route("/v1/articles/{article_id}", self.article, methods=["GET"]),
             Route("/v1/projects/{write_key}/settings", self.settings, methods=["GET"]),
             Route("/sdk/{name}", self.sdk, methods=["GET"]),
@@ -135,7 +139,14 @@ class Public:
         article = await self._articles.find(
             project.id, request.path_params["article_id"], request.query_params.get("locale")
         )
-        return json_response(article, headers={"cache-control": "public, max-age=30"})
+        return json_response(article, headers=_KEPT_BRIEFLY)
+
+    async def articles(self, request: Request) -> Response:
+        project = self._access.public(request)
+        query = request.query_params
+        limit = whole_number(query.get("limit"), "limit", MOST_HITS) or USUAL_HITS
+        found = await self._articles.search(project.id, query.get("q", ""), query.get("locale"), limit)
+        return json_response({"articles": found}, headers=_KEPT_BRIEFLY)
 
     async def settings(self, request: Request) -> Response:
         """What `@segment/analytics-next` loads before it sends anything: where events go, by the address it was asked at."""
@@ -177,6 +188,7 @@ class Public:
 
 
 _NO_STORE: Final = {"cache-control": "no-store"}
+_KEPT_BRIEFLY: Final = {"cache-control": "public, max-age=30"}
 
 
 class Stream:

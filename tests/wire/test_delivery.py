@@ -244,6 +244,20 @@ def test_articles_are_read_in_the_readers_language(wire):
     assert wire.http.get("/v1/articles/none", params={"writeKey": wire.key}).status_code == 404
 
 
+def test_articles_are_searched_in_the_readers_language(wire):
+    def search(**query):
+        return wire.http.get("/v1/articles", params={"writeKey": wire.key, **query})
+
+    assert search(q="guide", locale="en").json() == {
+        "articles": [{"id": "guide", "locale": "en", "title": "Guide", "excerpt": "Read this."}]}  # fmt: skip
+    assert [found["title"] for found in search(q="お読み", locale="ja-JP").json()["articles"]] == ["手引き"]
+    assert search(q="nothing like it").json() == {"articles": []}
+    assert len(search().json()["articles"]) >= 1
+    assert search(q="guide", limit="0").json()["error"]["field"] == "limit"
+    assert search(q="guide", limit="x").status_code == 400
+    assert wire.http.get("/v1/articles", params={"q": "guide"}, auth=("", "")).status_code == 401
+
+
 def test_many_streams_share_one_subscription(product, wire, person, listen):
     for number in range(10):
         listen(userId=f"{person}-{number}")
