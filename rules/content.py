@@ -12,7 +12,7 @@ from rules.documents import Duration, Glob, Identifier, Message, told
 from rules.problems import Path, Report, nearest
 from rules.shape import check_shape
 
-SCHEMES: Final = ("https", "http", "mailto")
+SCHEMES: Final = ("https", "mailto")
 LINK_FIELDS: Final = frozenset(("url", "href", "src", "image", "video", "link", "navigate"))
 # First and last number of each scale.
 SCALES: Final = {"nps": (0, 10), "csat": (1, 5), "ces": (1, 7)}
@@ -511,7 +511,7 @@ def tours_in(content: Any, path: Path = ("content",)) -> list[tuple[Path, str]]:
 
 
 def unsafe_scheme(url: str) -> str | None:
-    """The scheme of a link that must not be followed; None for https, http, mailto and relative links."""
+    """The scheme of a link that must not be followed; None for https, mailto and relative links."""
     match = _SCHEME.match(_BLANK.sub("", url))
     if match is None or match[1].lower() in SCHEMES:
         return None
@@ -526,4 +526,6 @@ def _check_text(path: Path, text: str, report: Report) -> None:
     for link in links:
         scheme = unsafe_scheme(link)
         if scheme is not None:
-            report.add(path, f"Expected a link with https:, http:, mailto: or none of these, got `{scheme[:40]}:`")
+            report.add(
+                path, f"Expected a link with https:, mailto: or none of these (within the site), got `{scheme[:40]}:`"
+            )

@@ -534,6 +534,7 @@ MESSAGES: list[tuple[dict[str, Any], str, str]] = [
             ("javascript:alert(1)", "got `javascript:`"),
             (" java\nscript:alert(1)", "got `javascript:`"),
             ("DATA:text/html,x", "got `data:`"),
+            ("http://x.example/plans", "got `http:`"),
         )
     ),
     ({"content": {"en": {"text": "see [this](javascript:alert(1))"}}}, "$.content.en.text", "got `javascript:`"),
@@ -553,9 +554,7 @@ def test_a_message_says_what_is_wrong(fields: dict[str, Any], path: str, text: s
     assert any(at.startswith(path) and text in said for at, said in found), found
 
 
-@pytest.mark.parametrize(
-    "url", ["https://x.example", "http://x", "mailto:a@b.example", "/p", "p?q=a:b", "//cdn/x", "#top", ""]
-)
+@pytest.mark.parametrize("url", ["https://x.example", "mailto:a@b.example", "/p", "p?q=a:b", "//cdn/x", "#top", ""])
 def test_safe_links_pass(url: str) -> None:
     content = {"text": f"[a]({url})", "actions": [{"label": "a", "url": url}]}
     assert not problems_of("message", MESSAGE | {"content": {"en": content}})

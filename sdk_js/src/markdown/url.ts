@@ -1,15 +1,15 @@
-const LINK = /^(https?|mailto):$/;
+const LINK = /^(https|mailto):$/;
 
-/** An address a link may go to: https, http, mailto, or within the site. Undefined for everything else. */
+/** An address a link may go to: https, mailto, or within the site. Undefined for everything else. */
 export function safeLink(value: unknown): string | undefined {
   const url = parse(value);
-  return url && LINK.test(url.protocol) ? url.href : undefined;
+  return url && (LINK.test(url.protocol) || (url.protocol === "http:" && sameOrigin(url.href))) ? url.href : undefined;
 }
 
-/** An address a picture may come from: https, or the page's own origin. */
+/** An address a picture may come from: https, or within the site. */
 export function safeImage(value: unknown): string | undefined {
-  const url = parse(value);
-  return url && (url.protocol === "https:" || url.origin === location.origin) && LINK.test(url.protocol) ? url.href : undefined;
+  const href = safeLink(value);
+  return href?.startsWith("mailto:") ? undefined : href;
 }
 
 export function sameOrigin(href: string): boolean {
