@@ -3,7 +3,7 @@ const LINK = /^(https|mailto):$/;
 /** An address a link may go to: https, mailto, or within the site. Undefined for everything else. */
 export function safeLink(value: unknown): string | undefined {
   const url = parse(value);
-  return url && (LINK.test(url.protocol) || (url.protocol === "http:" && sameOrigin(url.href))) ? url.href : undefined;
+  return url && (LINK.test(url.protocol) || (url.protocol === "http:" && url.origin === location.origin)) ? url.href : undefined;
 }
 
 /** An address a picture may come from: https, or within the site. */
