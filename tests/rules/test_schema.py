@@ -35,7 +35,7 @@ BEYOND = (
     r"is there twice|an earlier question|did you mean `(score|Price)`|got none of them|a number from 0 to 10",
     r"the `id` of a step|did you mean `last`|the end of the tour|needs a `target`|regular expression|at most a minute",
     r"at most 30 days|got several|the same items|did you mean `create`|has no items",
-    r"got `(javascript|data|vbscript):`",
+    r"got `(javascript|data|vbscript|http):`",
 )
 
 
