@@ -71,8 +71,8 @@ export interface Stage {
   add(delivery: Delivery): void;
   /** Shows it now, wherever the page is. */
   show(delivery: Delivery): void;
-  /** Takes up the tour that was under way on the page before. */
-  resume(): void;
+  /** Takes up what was under way on the page before. */
+  resume(kind: KindName): void;
   /** The address changed. */
   moved(): void;
   /** Takes everything from the screen and forgets it: another person from here on. */

@@ -31,6 +31,7 @@ class FakeService:
         self.inbox: list[Json] = []
         self.pages: dict[str, str] = {}
         self.articles: dict[str, Json] = {}
+        self.searches: list[str] = []
         self.stream_queries: list[dict[str, str]] = []
         self.headers: dict[str, str] = {}  # sent with every page
         self.page_type = "text/html; charset=utf-8"
@@ -124,6 +125,15 @@ class FakeService:
                 self._streams.remove(stream)
             self._changed.notify_all()
 
+    def search(self, query: str) -> list[Json]:
+        """The articles in which all the words are; the real search is tested with the service."""
+        self.searches.append(query)
+        return [
+            {"id": id, "locale": article["locale"], "title": article["title"], "excerpt": article["body"][:80]}
+            for id, article in self.articles.items()
+            if all(word in f"{article['title']} {article['body']}".lower() for word in query.lower().split())
+        ]
+
     def stream_count(self) -> int:
         return len(self._streams)
 
@@ -155,6 +165,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif url.path.startswith("/v1/articles/"):
             article = self.fake.articles.get(unquote(url.path.removeprefix("/v1/articles/")))
             self._json(200 if article else 404, article or {"error": {"message": "no such article"}})
+        elif url.path == "/v1/articles":
+            self._json(503 if self.fake.down else 200, {"articles": self.fake.search(query.get("q", ""))})
         elif url.path.startswith("/sdk/"):
             self._sdk(url.path.removeprefix("/sdk/"))
         elif url.path in self.fake.pages:

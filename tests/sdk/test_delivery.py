@@ -199,7 +199,7 @@ def test_a_refused_stream_says_so_once(service: FakeService, site: Site) -> None
         site.open("/", page)
     page.wait_for_timeout(300)
     refusals = [line for line in site.complaints() if "CORS" not in line]
-    assert refusals == ["warning: [engage] no messages (403): expected a valid writeKey and userHash"]
+    assert refusals == ["warning: [engage] no messages (403): check writeKey and userHash"]
 
 
 def test_reset_takes_everything_from_the_screen(service: FakeService, site: Site) -> None:

@@ -64,15 +64,15 @@ def test_methods_and_push_do_the_same_after_loading(service: FakeService, site: 
 
 
 BAD_CALLS = [
-    ("engage.track()", "track: expected the name of an event, got undefined"),
+    ("engage.track()", "track: expected an event name, got undefined"),
     ("engage.track('A', 5)", "track: expected an object of properties, got number"),
     ("engage.identify('u', [])", "identify: expected an object of traits, got object"),
     ("engage.group()", "group: expected a groupId"),
     ("engage.push(['trak', 'A'])", "trak: expected one of identify,track,page"),
     ("engage.push('track')", "expected an array"),
     ("engage.on('shwon', () => {})", "on: expected one of ready,message,shown"),
-    ("engage.show({kind: 'nothing', content: {}})", "show: expected an object like {kind, content}"),
-    ("engage.init({writeKey: 'wk', host: 'https://x'})", "init: expected one init"),
+    ("engage.show({kind: 'nothing', content: {}})", "show: expected {kind, content}"),
+    ("engage.init({writeKey: 'wk', host: 'https://x'})", "init: already called"),
     ("engage.track('A', (() => { const a = {}; a.a = a; return a })())", "track: TypeError"),
     ("engage.track('A', {long: 'x'.repeat(40000)})", "track: expected at most 32 KB"),
 ]

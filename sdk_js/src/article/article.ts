@@ -1,4 +1,5 @@
-import type { Kind, Scene, Showing } from "../stage/kind";
+import type { Kind, Scene, Showing, Waiting } from "../stage/kind";
+import type { Core } from "../types";
 import { el, icon, CROSS, appear, text } from "../ui/dom";
 import { labelsFor, languageOf } from "../ui/labels";
 import { enterRoot } from "../ui/root";
@@ -7,6 +8,7 @@ import css from "./article.css";
 import { ARROW, BOOK } from "./icons";
 import { LABELS } from "./labels";
 import type { Labels } from "./labels";
+import { articleOf } from "./link";
 import type { Panel } from "./panel";
 
 export * from "../shared";
@@ -16,7 +18,21 @@ export const kind: Kind = {
   problem: ({ content }) => (text(content.article) ? undefined : "expected content.article to be the id of an article"),
   ready: () => true,
   show: showArticle,
+  own: openHelp,
 };
+
+/** Not from a rule but asked for, by a link or by the page: the help center opens at once. */
+function openHelp(core: Core, { delivery }: Waiting): boolean {
+  const { content, delivery_id } = delivery;
+  if (delivery_id || !(content.open || articleOf(location.hash))) return false;
+  const closed = (): void => {
+    // So that the same link opens it again.
+    if (articleOf(location.hash)) history.replaceState(history.state, "", location.pathname + location.search);
+  };
+  const from = { ...delivery, locale: delivery.locale ?? core.locale() };
+  import("./panel").then(({ openPanel }) => openPanel(core, text(content.article), from, { report: core.track, closed }), (error) => core.emit("error", error));
+  return true;
+}
 
 /** A suggestion in the corner; read in place. */
 function showArticle(scene: Scene): Showing {
@@ -46,7 +62,7 @@ function showArticle(scene: Scene): Showing {
     if (!card.isConnected) return;
     scene.report("Message Clicked", { article: text(content.article) });
     card.remove();
-    panel = openPanel(core, text(content.article), delivery, { read: () => (read = true), closed: () => finish(read ? "completed" : "dismissed") });
+    panel = openPanel(core, text(content.article), delivery, { report: scene.report, read: () => (read = true), closed: () => finish(read ? "completed" : "dismissed") });
   }
   function key(event: KeyboardEvent): void {
     if (event.key === "Escape") finish("dismissed");

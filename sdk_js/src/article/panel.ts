@@ -1,77 +1,179 @@
 import { markdown } from "../markdown/markdown";
-import type { Core, Delivery } from "../types";
+import type { Core, Delivery, Dict } from "../types";
 import { el, icon, CROSS, appear } from "../ui/dom";
 import { borrowFocus, cycleTab } from "../ui/focus";
 import { labelsFor } from "../ui/labels";
 import { enterRoot } from "../ui/root";
-import { BOOK } from "./icons";
-import { loadArticle } from "./load";
+import { hitList } from "./hits";
+import { ARROW, LENS } from "./icons";
+import { articleOf } from "./link";
+import { loadArticle, searchArticles } from "./load";
+import type { Hit } from "./load";
 import css from "./panel.css";
 import { LABELS } from "./panel_labels";
 import type { Labels } from "./panel_labels";
+import { rating } from "./rating";
 
 export * from "../shared";
+
+/** After the last key that was pressed. ms */
+const SEARCH_AFTER = 250;
 
 export interface Panel {
   close(): void;
 }
 
-/** Opens an article beside the page. `read` once it is there, `closed` when it has gone. */
-export function openPanel(core: Core, id: string, from: Delivery, on: { read?: () => void; closed?: () => void }): Panel {
+export interface Reader {
+  /** What the person did: `Article Rated`, `Articles Searched`. */
+  report(event: string, properties: Dict): void;
+  /** The article is there. */
+  read?(): void;
+  /** The panel has gone. */
+  closed?(): void;
+}
+
+/** What the panel shows: an article, or what was found; an empty query finds all there are. */
+type View = { readonly article: string } | { readonly query: string };
+
+let opened: Panel | undefined;
+
+/** Opens the help center beside the page, at the article `id`, or at its start when that is empty. One is open at a time. */
+export function openPanel(core: Core, id: string, from: Delivery, reader: Reader): Panel {
+  opened?.close();
   const labels = labelsFor<Labels>(from, LABELS);
   const root = enterRoot(css, close);
+  const trail: View[] = [];
+  const rated = new Set<string>();
+  let view: View = id ? { article: id } : { query: "" };
   let closed = false;
+  let timer = 0;
+  let said = "";
+  let last: { query: string; hits: Promise<Hit[]> } | undefined;
+
   const title = el("h1", { id: "panel-title" });
-  const body = el("div", { class: "md" });
+  const body = el("div", { class: "md", onclick: follow });
   const scroll = el("div", { class: "scroll", tabindex: "0" }, title, body);
+  const back = el("button", { type: "button", class: "back", "aria-label": labels.back, onclick: goBack }, icon(ARROW));
+  const field = el("input", { type: "search", placeholder: labels.search, "aria-label": labels.search, maxlength: "200", enterkeyhint: "search", autocomplete: "off", oninput: typed, onchange: settle });
   const panel = el(
     "section",
     { class: "panel", role: "dialog", "aria-labelledby": "panel-title", tabindex: "-1", onkeydown: key },
-    el(
-      "header",
-      {},
-      el("span", { class: "eyebrow" }, icon(BOOK), labels.article),
-      el("button", { type: "button", class: "close", "aria-label": labels.close, onclick: close }, icon(CROSS)),
-    ),
+    el("header", {}, back, el("label", { role: "search" }, icon(LENS), field), el("button", { type: "button", class: "close", "aria-label": labels.close, onclick: close }, icon(CROSS))),
     scroll,
   );
 
-  async function load(): Promise<void> {
-    title.textContent = "";
-    body.replaceChildren(...[70, 100, 92, 40].map((width) => skeleton(width)), el("span", { class: "hidden", role: "status" }, labels.loading));
+  function go(to: View): void {
+    trail.push(view);
+    panel.focus({ preventScroll: true }); // what was pressed goes
+    void draw(to);
+  }
+  function goBack(): void {
+    const before = trail.pop();
+    if (before) void draw(before);
+    panel.focus({ preventScroll: true });
+  }
+  async function draw(to: View): Promise<void> {
+    view = to;
+    back.hidden = !trail.length;
+    const query = "query" in to ? to.query : "";
+    if (field.value.trim() !== query) field.value = query;
+    const current = (): boolean => view === to && panel.isConnected;
+    const heading = "query" in to ? (query ? labels.results : labels.center) : "";
+    fill(heading, labels.language, ...[70, 100, 92, 40].map(skeleton), el("span", { class: "hidden", role: "status" }, labels.loading));
     try {
-      const article = await loadArticle(core, id, core.locale());
-      if (!panel.isConnected) return;
-      panel.lang = article.locale;
-      title.textContent = article.title;
-      body.replaceChildren(markdown(withoutTitle(article.body, article.title)));
-      on.read?.();
+      if ("query" in to) {
+        const hits = await search(query);
+        if (current()) fill(heading, labels.language, ...hitList(hits, labels, (article) => go({ article })));
+      } else {
+        const { title, body, locale } = await loadArticle(core, to.article, core.locale());
+        if (!current()) return;
+        fill(title, locale, markdown(withoutTitle(body, title)), rated.has(to.article) ? "" : rating(labels, (helped) => rate(to.article, locale, helped)));
+        reader.read?.();
+      }
     } catch (error) {
       core.emit("error", error);
-      const again = el("button", { type: "button", class: "main", onclick: () => (panel.focus(), void load()) }, labels.again);
-      body.replaceChildren(el("p", { role: "alert" }, labels.failed), again);
+      if (!current()) return;
+      const again = el("button", { type: "button", class: "main", onclick: () => (panel.focus(), void draw(to)) }, labels.again);
+      fill(heading, labels.language, el("p", { role: "alert" }, labels.failed), again);
     }
+  }
+  function fill(heading: string, language: string, ...nodes: (Node | string)[]): void {
+    scroll.lang = language;
+    title.textContent = heading;
+    body.replaceChildren(...nodes);
+    scroll.scrollTop = 0;
+  }
+  function search(query: string): Promise<Hit[]> {
+    if (last?.query !== query) {
+      last = { query, hits: searchArticles(core, query, core.locale()) };
+      last.hits.catch(() => (last = undefined));
+    }
+    return last.hits;
+  }
+  function typed(): void {
+    clearTimeout(timer);
+    timer = setTimeout(look, SEARCH_AFTER);
+  }
+  /** Shows what is found for the words in the field; without words, what was there before. */
+  function look(): void {
+    clearTimeout(timer);
+    const query = field.value.trim();
+    const searching = "query" in view;
+    if ("query" in view ? view.query === query : !query) return;
+    if (!searching) trail.push(view);
+    const before = query ? undefined : trail.pop();
+    void draw(before ?? { query });
+  }
+  /** What was looked for, once it is typed to its end. */
+  function settle(): void {
+    const query = field.value.trim();
+    if (!query || query === said) return;
+    said = query;
+    look();
+    search(query).then(({ length }) => reader.report("Articles Searched", { query, results: length }), () => {});
+  }
+  function rate(article: string, locale: string, helped: boolean): void {
+    rated.add(article);
+    reader.report("Article Rated", { article, locale, helped });
+  }
+  /** A link to another article is followed in here. */
+  function follow(event: MouseEvent): void {
+    const article = articleOf((event.target as Element).closest("a")?.hash);
+    if (!article) return;
+    event.preventDefault();
+    go({ article });
   }
   function key(event: KeyboardEvent): void {
     if (event.key === "Escape") {
       event.stopPropagation();
-      close();
+      if (root.shadow.activeElement !== field || !field.value) return close();
+      field.value = "";
+      look();
     } else cycleTab(event, panel);
+    const stops = [field, ...body.querySelectorAll<HTMLElement>(".hit")];
+    const at = stops.indexOf(root.shadow.activeElement as HTMLElement);
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!step || at < 0) return;
+    event.preventDefault();
+    stops[(at + step + stops.length) % stops.length]!.focus();
   }
   function close(): void {
     if (closed) return;
     closed = true;
+    opened = undefined;
+    clearTimeout(timer);
+    settle();
     panel.remove();
     root.leave();
     returnFocus();
-    on.closed?.();
+    reader.closed?.();
   }
 
   root.shadow.append(panel);
   const returnFocus = borrowFocus(panel);
   appear(panel);
-  void load();
-  return { close };
+  void draw(view);
+  return (opened = { close });
 }
 
 function skeleton(width: number): HTMLElement {

@@ -60,7 +60,7 @@ function showChat(scene: Scene): Showing {
       const { openPanel } = await import("../article/panel");
       if (!card.isConnected) return;
       panel?.close();
-      panel = openPanel(core, text(reply.article), delivery, { closed: () => (panel = undefined) });
+      panel = openPanel(core, text(reply.article), delivery, { report: scene.report, closed: () => (panel = undefined) });
     }
     const url = safeLink(reply.url);
     if (url) visit(url);

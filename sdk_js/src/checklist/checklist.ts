@@ -39,15 +39,19 @@ export const kind: Kind = {
 const others = self.BroadcastChannel && new BroadcastChannel("engage.checklist");
 if (others) others.onmessage = ({ data }) => standing.get(data as string)?.view.close();
 
-function take(core: Core, entry: Waiting, begin: (delivery: Delivery) => void): void {
+function take(core: Core, entry: Waiting, begin: (delivery: Delivery) => void): true {
   const { delivery, report } = entry;
   const id = delivery.delivery_id;
   const problem = kind.problem(delivery);
-  if (problem) return core.emit("error", new Error(`message ${delivery.message_id ?? ""}: ${problem}`));
+  if (problem) {
+    core.emit("error", new Error(`message ${delivery.message_id ?? ""}: ${problem}`));
+    return true;
+  }
   const known = standing.get(id);
   if (known) {
     known.delivery = delivery;
-    return known.view.update(delivery.done ?? []);
+    known.view.update(delivery.done ?? []);
+    return true;
   }
   // Whether it is open, in this browser; nothing: it was not here before.
   const key = "list." + id;
@@ -71,4 +75,5 @@ function take(core: Core, entry: Waiting, begin: (delivery: Delivery) => void): 
     report("Message Shown", {});
   }
   view.update(delivery.done ?? []);
+  return true;
 }

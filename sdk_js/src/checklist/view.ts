@@ -119,7 +119,7 @@ export function createView(core: Core, delivery: Delivery, open: boolean, { open
       const id = delivery_id && { delivery_id: `${delivery_id}.${item.id}.${started++}` };
       begin({ ...id, ...(rule_id && { rule_id }), ...(item.tour && { message_id: item.tour }), kind: "tour", content: item.content, locale: locale ?? null });
     } else if (url) visit(url);
-    else if (text(item.article)) (await import("../article/panel")).openPanel(core, text(item.article), delivery, {});
+    else if (text(item.article)) (await import("../article/panel")).openPanel(core, text(item.article), delivery, { report });
   }
   function update(now: readonly string[]): void {
     done = now;

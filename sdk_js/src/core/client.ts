@@ -49,7 +49,7 @@ export function startClient(options: Options, store: Store, emitter: Emitter): C
   function send(type: string, fields: Dict): void {
     const event = createEvent(type, fields, identity, locale());
     const text = stringify(event);
-    if (byteLength(text) > MAX_EVENT) return warn(`${type}: expected at most 32 KB; dropped`);
+    if (byteLength(text) > MAX_EVENT) return warn(`${type}: expected at most 32 KB`);
     outbox.add(text);
     sender.wake();
     emitter.emit("event", event);
@@ -80,22 +80,37 @@ export function startClient(options: Options, store: Store, emitter: Emitter): C
     onScreen((ready) => ready.moved());
     // After the router's own work, which sets the title.
     if (options.autoPage) setTimeout(() => stopped || send("page", {}));
-  });
+  }, follow);
 
+  /** Where tours and chats are stored that were under way on the page before. */
+  function begun(): string[] {
+    return ["tour.", "chat."].flatMap(store.keys);
+  }
   let here = identity.named();
   /** Another person than before gets an empty screen; any change, another stream. */
   function look(): void {
     const before = here;
     here = identity.named();
     if (before.anonymousId !== here.anonymousId) {
-      store.keys("tour.").forEach(store.remove);
+      begun().forEach(store.remove);
       onScreen((ready) => ready.clear());
     }
     if (stringify(before) !== stringify(here)) openStream();
   }
 
-  // A tour that was under way on the page before goes on.
-  if (store.keys("tour.").length) onStage("tour", (ready) => ready.resume());
+  function show(delivery: Delivery): void {
+    onStage(delivery.kind, (ready) => ready.show(delivery));
+  }
+  function resume(kind: KindName): void {
+    onStage(kind, (ready) => ready.resume(kind));
+  }
+  /** A link to a help article opens it. */
+  function follow(): void {
+    const article = location.hash.split("#engage-article=")[1];
+    if (article) show({ kind: "article", content: { article } });
+  }
+  follow();
+  begun().forEach((key) => resume(key.slice(0, 4) as KindName));
   openStream();
 
   return {
@@ -111,7 +126,7 @@ export function startClient(options: Options, store: Store, emitter: Emitter): C
       look();
     },
     look,
-    show: (delivery) => onStage(delivery.kind, (ready) => ready.show(delivery)),
+    show,
     stop(erase) {
       stopped = true;
       unwatch();

@@ -11,7 +11,7 @@ export const EVENTS = ["ready", "message", "shown", "clicked", "answered", "snoo
 export type Command = (client: Client, ...args: unknown[]) => string | void;
 
 /** Number ids are what databases give; everything else must be text. */
-const id = (value: unknown): string | undefined => (typeof value === "number" ? String(value) : isText(value) ? value : undefined);
+const id = (value: unknown): string | undefined => (isText(value) || typeof value === "number" ? String(value) : undefined);
 const given = (value: unknown): boolean => value !== undefined && value !== null;
 const dict = (value: unknown): Dict | undefined => (given(value) ? (isDict(value) ? value : undefined) : {});
 
@@ -27,7 +27,7 @@ export const COMMANDS: Record<string, Command> = {
     client.identify(userId, traits, isDict(options) ? id(options.userHash) : undefined);
   },
   track(client, event, properties) {
-    if (!isText(event)) return expected("the name of an event", event);
+    if (!isText(event)) return expected("an event name", event);
     const data = dict(properties);
     if (!data) return expected("an object of properties", properties);
     client.send("track", { event, properties: data });
@@ -37,7 +37,7 @@ export const COMMANDS: Record<string, Command> = {
     const names = args.filter(isText);
     const data = dict(args.find((arg) => given(arg) && !isText(arg)));
     if (!data || names.length > 2) return expected("a name and an object of properties", args);
-    const [category, name] = names.length > 1 ? names : [undefined, names[0]];
+    const [name, category] = names.reverse();
     client.send("page", { name, category, properties: data });
   },
   group(client, groupId, traits) {
@@ -54,7 +54,7 @@ export const COMMANDS: Record<string, Command> = {
   reset: (client) => client.reset(),
   show(client, delivery) {
     if (!isDict(delivery) || !isKind(delivery.kind) || !isDict(delivery.content)) {
-      return expected("an object like {kind, content} of a known kind", delivery);
+      return expected("{kind, content} of a known kind", delivery);
     }
     client.show(delivery as unknown as Delivery);
   },

@@ -10,8 +10,7 @@ export function createEmitter(): Emitter {
   const listeners = new Map<string, Set<Listener>>();
   return {
     on(event, listener) {
-      const known = listeners.get(event) ?? new Set();
-      listeners.set(event, known.add(listener));
+      listeners.set(event, (listeners.get(event) ?? new Set()).add(listener));
     },
     off(event, listener) {
       if (listener) listeners.get(event)?.delete(listener);

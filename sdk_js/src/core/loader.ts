@@ -58,7 +58,7 @@ function createApi(): Api {
   function init(given: unknown): string | void {
     const read = readOptions(given, scriptHost);
     if (typeof read === "string") return read;
-    if (options) return "expected one init, got another";
+    if (options) return "already called";
     options = read;
     store = createStore(read.writeKey, read.storage);
     addEventListener("storage", noticed);

@@ -8,10 +8,10 @@ type Signals = { globalPrivacyControl?: boolean; doNotTrack?: string | null };
 /** The options of `init`, or what is wrong with them. */
 export function readOptions(given: unknown, scriptHost: string): Options | string {
   const { globalPrivacyControl, doNotTrack } = navigator as Signals;
-  if (!isDict(given)) return expected("an object like {writeKey, host}", given);
+  if (!isDict(given)) return expected("{writeKey, host}", given);
   const { writeKey, host = scriptHost, userHash, locale, autoPage = true, stream = true, storage = "local", consent = globalPrivacyControl || doNotTrack === "1" } = given;
   if (!isText(writeKey)) return expected("a writeKey", writeKey);
-  if (!isText(host) || !/^https?:\/\/[^/]/.test(host)) return expected("a host like https://engage.example.com", host);
+  if (!isText(host) || !/^https?:\/\/[^/]/.test(host)) return expected("a host like https://example.com", host);
   if (!STORAGE.includes(storage as StorageMode)) return expected("storage to be one of " + STORAGE, storage);
   return {
     writeKey,

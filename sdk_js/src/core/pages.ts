@@ -4,11 +4,11 @@ import { createListening } from "./listening";
 type Navigating = { navigation?: EventTarget };
 
 /**
- * Calls `moved(before)` whenever the address changes within this document. By the Navigation API where there is one, so
+ * Calls `moved(before)` whenever the address changes within this document, and `follow` when its fragment did. By the Navigation API where there is one, so
  * that nothing of the page is touched; else by wrapping the two history methods, which pass everything through.
  * Returns what undoes it.
  */
-export function watchAddress(moved: (before: string) => void): () => void {
+export function watchAddress(moved: (before: string) => void, follow: () => void): () => void {
   let href = place();
   const look = (): void => {
     const before = href;
@@ -16,11 +16,12 @@ export function watchAddress(moved: (before: string) => void): () => void {
     if (href !== before) moved(before);
   };
   const api = (self as Navigating).navigation;
-  const undo = api ? [] : [wrap("pushState", look), wrap("replaceState", look)];
   const listening = createListening();
+  let undo: (() => void)[] = [];
   if (api) listening.to(api, "currententrychange", look);
+  else undo = [wrap("pushState", look), wrap("replaceState", look)];
   listening.to(window, "popstate", look);
-  listening.to(window, "hashchange", look);
+  listening.to(window, "hashchange", () => (look(), follow()));
   return () => {
     listening.stop();
     undo.forEach((run) => run());

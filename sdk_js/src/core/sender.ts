@@ -56,25 +56,25 @@ export function createSender(options: Options, outbox: Outbox, emit: Emitter["em
     const wait = await attempt(events);
     busy = false;
     if (stopped) return;
-    outbox.settle(wait === undefined);
-    failures = wait === undefined ? 0 : failures + 1;
-    if (wait !== undefined) notBefore = performance.now() + wait;
+    outbox.settle(!wait);
+    failures = wait ? failures + 1 : 0;
+    if (wait) notBefore = performance.now() + wait;
     wake();
   }
-  /** ms to wait before the events are sent again; undefined when they are done with. */
-  async function attempt(events: string[]): Promise<number | undefined> {
+  /** ms to wait before the events are sent again; 0 when they are done with. */
+  async function attempt(events: string[]): Promise<number> {
     try {
       const reply = await fetch(url, {
         method: "POST", // of text: a simple request, without preflight
         body: body(events),
         credentials: "omit",
         keepalive: !failures, // its quota is shared with the page's own; a retry does without
-        signal: AbortSignal.timeout?.(TIMEOUT) ?? null,
+        signal: AbortSignal.timeout?.(TIMEOUT) as AbortSignal,
       });
       if (FINAL.test(reply.status as never)) {
         report(reply.status, (await reply.json().catch(() => ({}))) as Reply);
         emit("sent", events);
-        return undefined;
+        return 0;
       }
       const after = +reply.headers.get("retry-after")!;
       if (after > 0) return after * 1000;

@@ -69,7 +69,7 @@ export function createStream(options: Options, named: () => Record<string, strin
         const found = (await reply.json()) as { deliveries: Delivery[] };
         found.deliveries.forEach(receive);
       } else if (reply.status < 429) {
-        return warn(`no messages (${reply.status}): expected a valid writeKey and userHash`);
+        return warn(`no messages (${reply.status}): check writeKey and userHash`);
       }
     } catch {
       // away: again later

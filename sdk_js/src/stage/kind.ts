@@ -39,9 +39,9 @@ export interface Kind {
   /** Whether it could be on the screen now, beginning at `step`: the page is right and the target is there. */
   ready(delivery: Delivery, step: number): boolean;
   show(scene: Scene): Showing;
-  /** Takes it for its own, and what is told of it later: it stays on the screen, on every page and device, until it is claimed
-   * at its end. `begin` shows another message from it. */
-  own?(core: Core, entry: Waiting, begin: (delivery: Delivery) => void): void;
+  /** Whether it takes it for its own, and what is told of it later: it claims it where it has to, and shows it. `begin` shows
+   * another message from it. */
+  own?(core: Core, entry: Waiting, begin: (delivery: Delivery) => void): boolean;
   /** The address changed, for what it took. */
   moved?(): void;
   /** Another person from here on, or none. */

@@ -110,9 +110,8 @@ export function createStage(core: Core): Stage {
         load(delivery.kind);
         break; // what is less important waits until it is known which lane this one takes
       }
-      if (kind.own) {
+      if (kind.own?.(core, entry, begun)) {
         entries.delete(entry);
-        kind.own(core, entry, begun);
         continue;
       }
       const place = laneOf(kind, entry);
@@ -301,7 +300,7 @@ export function createStage(core: Core): Stage {
     show(delivery) {
       if (!known(delivery)) enter(delivery, { forced: true });
     },
-    resume: () => load("tour"),
+    resume: load,
     moved() {
       for (const { showing } of [...lanes.values()]) showing?.moved?.();
       loaded.forEach((kind) => kind?.moved?.());

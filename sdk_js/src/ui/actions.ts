@@ -21,7 +21,7 @@ export function actionButtons(scene: Scene, close: () => void): HTMLElement[] {
       scene.end("completed");
       const url = safeLink(action.url);
       if (url) visit(url);
-      if (text(action.article)) (await import("../article/panel")).openPanel(core, text(action.article), delivery, {});
+      if (text(action.article)) (await import("../article/panel")).openPanel(core, text(action.article), delivery, scene);
     }
   });
 }
