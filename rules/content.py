@@ -8,7 +8,7 @@ import msgspec
 
 from rules.analysis import check_reference, duration_at
 from rules.condition import read_condition
-from rules.documents import Duration, Glob, Identifier, Message, told
+from rules.documents import ID_PATTERN, Duration, Glob, Identifier, Message, told
 from rules.problems import Path, Report, nearest
 from rules.shape import check_shape
 
@@ -21,6 +21,7 @@ MAX_QUESTIONS: Final = 20
 MAX_OPTIONS: Final = 20
 MAX_BRANCHES: Final = 3
 MAX_ITEMS: Final = 20
+MAX_TURNS: Final = 8  # one after the other
 MAX_TIMEOUT: Final = 60_000  # ms
 END: Final = "end"
 _TARGET: Final = (
@@ -34,6 +35,7 @@ _MARKDOWN_LINK = re.compile(
     r"\]\(\s*<?([^)\s>]{0,200})|<([A-Za-z][A-Za-z0-9+.\-\s]{0,40}:[^>\s]{0,200})>|^\s*\[[^\]]{1,80}\]:\s*<?(\S{1,200})",
     re.MULTILINE,
 )
+_ARTICLE_LINK = re.compile(rf"#engage-article=({ID_PATTERN})")  # sdk_js/src/article/link.ts
 LOCALE: Final = r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,3}"
 _LOCALE = re.compile(LOCALE)
 
@@ -109,21 +111,49 @@ class Tour(msgspec.Struct, forbid_unknown_fields=True):
     labels: Annotated[Labels | None, told("The words on its buttons.", {"done": "Let’s go"})] = None
 
 
-class Reply(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A button below a chat prompt, and what it does: `text`, `article`, `url` or `handoff`."""
+class Turn(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What follows what the person said."""
 
-    label: Annotated[str, told("The words on the button.", "Compare the plans")]
     text: Annotated[str | None, told("The answer, in Markdown.", "Most teams of up to ten take **Team**.")] = None
     article: Annotated[Identifier | None, told("The id of a help article to open.", "compare-plans")] = None
     url: Annotated[str | None, told("A page to open.", "https://www.example.com/plans")] = None
     handoff: Annotated[bool, told("Ask for a person.", True)] = False
+    replies: Annotated[
+        list["Reply"],
+        told(
+            "The buttons from here on. Left out: those of the beginning that are left.",
+            [{"label": "For one"}, {"label": "For many"}],
+        ),
+    ] = []
+    input: Annotated["Input | None", told("From here on the person may type, and this follows.", {"handoff": True})] = (
+        None
+    )
+
+
+class Reply(Turn, forbid_unknown_fields=True, kw_only=True):
+    """A button below a chat, and what follows."""
+
+    label: Annotated[str, told("The words on the button.", "Compare the plans")]
+
+
+class Input(Turn, forbid_unknown_fields=True, kw_only=True):
+    """A field to type into, and what follows what is typed."""
+
+    placeholder: Annotated[str | None, told("The words in the empty field.", "Ask anything")] = None
 
 
 class Chat(msgspec.Struct, forbid_unknown_fields=True):
-    """A prompt with answers to choose from."""
+    """A prompt with answers to choose from, or to type; with the first of them a conversation begins."""
 
     text: Annotated[str, told("Markdown, with Liquid.", "Shall I help you choose?")]
     replies: Annotated[list[Reply], told("Its buttons.", [{"label": "Not now"}])] = []
+    input: Annotated[
+        Input | None, told("The person may type, and this follows.", {"text": "Thank you, we will look into it."})
+    ] = None
+    open: Annotated[bool, told("Left closed, it waits behind its launcher with a badge: it interrupts nobody.")] = True
+    launcher: Annotated[
+        bool, told("Whether a conversation that is closed waits behind a launcher; else closing ends it.")
+    ] = True
 
 
 class ArticleTeaser(msgspec.Struct, forbid_unknown_fields=True):
@@ -333,6 +363,10 @@ def _check_whole(content: msgspec.Struct, path: Path, report: Report) -> None:
         if not (content.title or content.text or content.image or content.video):
             report.add(path, "Expected `title`, `text`, `image` or `video`: the window would be empty")
         _check_media(content, path, report)
+    if isinstance(content, Chat):
+        if not (content.open or content.launcher):
+            report.add((*path, "launcher"), "A chat that is not open needs its launcher: nobody could see it")
+        _check_turns(content, path, report)
     if isinstance(content, Tour):
         _check_steps(content.steps, (*path, "steps"), report)
     if isinstance(content, Checklist):
@@ -346,6 +380,20 @@ def _check_media(content: Modal | Step, path: Path, report: Report) -> None:
         report.add((*path, "image"), "Expected an `image` or a `video`, got both")
     if content.image and content.alt is None:
         report.add((*path, "image"), 'A picture needs `alt`: what it shows, in words ("" for mere decoration)')
+
+
+def _check_turns(at: Chat | Turn, path: Path, report: Report, level: int = 1) -> None:
+    if level > MAX_TURNS:
+        report.add(path, f"Expected a chat of at most {MAX_TURNS} turns one after the other, got more")
+        return
+    for index, reply in enumerate(at.replies):
+        _check_turns(reply, (*path, "replies", index), report, level + 1)
+    if at.input is None:
+        return
+    inner = (*path, "input")
+    if not (at.input.text or at.input.handoff or at.input.article or at.input.url or at.input.replies):
+        report.add(inner, "Expected `text`, `handoff`, `article`, `url` or `replies`: who types gets no answer")
+    _check_turns(at.input, inner, report, level + 1)
 
 
 def _check_steps(steps: list[Step], path: Path, report: Report) -> None:
@@ -501,8 +549,11 @@ def strings(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def articles_in(content: Any, path: Path) -> list[tuple[Path, str]]:
-    """Every article a content names, with its path."""
-    return [(at, text) for at, text in strings(content, path) if at[-1] == "article"]
+    """Every article that a content names, or links to, with its path."""
+    found: list[tuple[Path, str]] = []
+    for at, text in strings(content, path):
+        found += [(at, text)] if at[-1] == "article" else [(at, name) for name in _ARTICLE_LINK.findall(text)]
+    return found
 
 
 def tours_in(content: Any, path: Path = ("content",)) -> list[tuple[Path, str]]:

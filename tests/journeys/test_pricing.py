@@ -22,7 +22,8 @@ def test_the_second_visit_brings_a_chat_whose_replies_answer(visitor: Visitor) -
     expect(visitor.chat).to_contain_text("Hello Aiko!")
     visitor.picture("pricing-2-chat")
 
-    visitor.chat.get_by_role("button", name="We are a small team").click()
+    visitor.chat.get_by_role("button", name="Which one is for us?").click()
+    visitor.chat.get_by_role("button", name="A small team").click()
     expect(visitor.chat).to_contain_text("Then Team is the usual choice")
     visitor.chat.get_by_role("button", name="Talk to a person").click()
     expect(visitor.chat).to_contain_text("Someone from our team")

@@ -331,6 +331,10 @@ def test_a_rule_says_what_is_wrong(fields: dict[str, Any], path: str, text: str)
     assert (path, text) in found, found
 
 
+def nested(levels: int) -> dict[str, Any]:
+    return {"replies": [{"label": "b", **(nested(levels - 1) if levels > 1 else {})}]}
+
+
 MESSAGES: list[tuple[dict[str, Any], str, str]] = [
     (
         {"kind": "tuor"},
@@ -371,6 +375,34 @@ MESSAGES: list[tuple[dict[str, Any], str, str]] = [
         {"kind": "article", "content": {"en": {"article": "no such id!"}}},
         "$.content.en.article",
         "Expected the id of a document",
+    ),
+    (
+        {"kind": "chat", "content": {"en": {"text": "a", "replies": [{"label": "b", "replies": [{"text": "c"}]}]}}},
+        "$.content.en.replies[0].replies[0]",
+        "Expected the field `label`, which is missing",
+    ),
+    (
+        {"kind": "chat", "content": {"en": {"text": "a", "input": {"placeholder": "b"}}}},
+        "$.content.en.input",
+        "who types gets no answer",
+    ),
+    (
+        {
+            "kind": "chat",
+            "content": {"en": {"text": "a", "replies": [{"label": "b", "input": {"text": "c", "lable": 1}}]}},
+        },
+        "$.content.en.replies[0].input.lable",
+        "Unknown field `lable`",
+    ),
+    (
+        {"kind": "chat", "content": {"en": {"text": "a", "open": False, "launcher": False}}},
+        "$.content.en.launcher",
+        "A chat that is not open needs its launcher",
+    ),
+    (
+        {"kind": "chat", "content": {"en": {"text": "a", **nested(8)}}},
+        "$.content.en" + ".replies[0]" * 8,
+        "Expected a chat of at most 8 turns one after the other, got more",
     ),
     ({"kind": "banner", "content": {"en": {"txt": "a", "text": "b"}}}, "$.content.en.txt", "did you mean `text`?"),
     (

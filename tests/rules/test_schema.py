@@ -34,6 +34,7 @@ BEYOND = (
     r"needs `actions`|got both|would be empty|needs `alt`|has no (options|scale)|2 to 20 options|got one twice",
     r"is there twice|an earlier question|did you mean `(score|Price)`|got none of them|a number from 0 to 10",
     r"the `id` of a step|did you mean `last`|the end of the tour|needs a `target`|regular expression|at most a minute",
+    r"who types gets no answer|not open needs its launcher|of at most 8 turns",
     r"at most 30 days|got several|the same items|did you mean `create`|has no items",
     r"got `(javascript|data|vbscript|http):`",
 )

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.axe import violations
 from tests.sdk.conftest import Site
 from tests.sdk.fake_service import FakeService
 
@@ -40,6 +41,17 @@ def open_suggested(service: FakeService, page: Page) -> None:
     service.deliver(delivery_id="a", rule_id="r", message_id="m", kind="article", content=content)
     page.get_by_role("button", name="Read").click()
     expect(heading(page)).to_have_text("Plans")
+
+
+@pytest.mark.parametrize("view", ["article", "results", "nothing"])
+def test_axe_finds_nothing(service: FakeService, site: Site, view: str) -> None:
+    page = site.open()
+    page.emulate_media(reduced_motion="reduce")
+    open_suggested(service, page)
+    if view != "article":
+        field(page).fill({"results": "mail", "nothing": "zebra"}[view])
+        expect(panel(page).get_by_role("status")).to_have_count(1)
+    assert violations(page) == []
 
 
 class TestRating:
@@ -107,7 +119,9 @@ class TestSearch:
         page.keyboard.press("Escape")
         expect(panel(page)).to_have_count(0)
         service.wait_event("Message Completed")
-        searched = [event["properties"]["query"] for event in service.events if event.get("event") == "Articles Searched"]
+        searched = [
+            event["properties"]["query"] for event in service.events if event.get("event") == "Articles Searched"
+        ]
         assert searched == ["export"]
 
     def test_by_keys_alone(self, service: FakeService, site: Site) -> None:

@@ -58,7 +58,7 @@ export function openPanel(core: Core, id: string, from: Delivery, reader: Reader
   const panel = el(
     "section",
     { class: "panel", role: "dialog", "aria-labelledby": "panel-title", tabindex: "-1", onkeydown: key },
-    el("header", {}, back, el("label", { role: "search" }, icon(LENS), field), el("button", { type: "button", class: "close", "aria-label": labels.close, onclick: close }, icon(CROSS))),
+    el("div", { class: "top" }, back, el("div", { class: "search", role: "search", onclick: () => field.focus() }, icon(LENS), field), el("button", { type: "button", class: "close", "aria-label": labels.close, onclick: close }, icon(CROSS))),
     scroll,
   );
 

@@ -42,6 +42,8 @@ export interface Kind {
   /** Whether it takes it for its own, and what is told of it later: it claims it where it has to, and shows it. `begin` shows
    * another message from it. */
   own?(core: Core, entry: Waiting, begin: (delivery: Delivery) => void): boolean;
+  /** Takes up what it left on the page before. */
+  resume?(core: Core): void;
   /** The address changed, for what it took. */
   moved?(): void;
   /** Another person from here on, or none. */

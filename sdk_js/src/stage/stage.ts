@@ -139,6 +139,7 @@ export function createStage(core: Core): Stage {
         loaded.set(name, kind);
         if (kind.watch && !watches.has(kind.watch)) watches.set(kind.watch, kind.watch(pump));
         if (kind.memory) resume(kind.memory);
+        kind.resume?.(core);
         pump();
       },
       (error: unknown) => {
