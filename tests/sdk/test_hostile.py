@@ -52,7 +52,8 @@ def fields(payload: str) -> list[dict[str, Any]]:
     address = (
         payload if re.match(r"[\x00-\x20]*[a-z]+:", payload, re.IGNORECASE) else "#"
     )  # a relative one is followed, rightly
-    reply = {"label": payload, "text": payload, "url": address, "article": payload}
+    turn = {"label": payload, "placeholder": payload, "text": payload}
+    reply = {**turn, "url": address, "article": payload, "replies": [turn], "input": turn}
     step = {
         "target": payload,
         "title": payload,
@@ -63,7 +64,11 @@ def fields(payload: str) -> list[dict[str, Any]]:
     }
     labels = {"next": payload, "close": payload, "__proto__": payload}
     return [
-        {"kind": "chat", "content": {"text": payload, "replies": [reply], "labels": labels}, "locale": payload},
+        {
+            "kind": "chat",
+            "content": {"text": payload, "replies": [reply], "input": turn, "labels": labels},
+            "locale": payload,
+        },
         {"kind": "article", "content": {"article": payload, "title": payload, "text": payload, "labels": labels}},
         {
             "kind": "tour",
@@ -77,7 +82,7 @@ def unsafe(page: Page) -> Any:
     """Every element in the shadow root that could do something: scripts, frames, handlers, addresses of other schemes."""
     return page.evaluate("""() => [...document.querySelectorAll('[data-engage]')].flatMap(host =>
         [...host.shadowRoot.querySelectorAll('*')].filter(node =>
-            /^(script|iframe|object|embed|form|base|meta|link)$/i.test(node.tagName)
+            /^(script|iframe|object|embed|base|meta|link)$/i.test(node.tagName)
             || [...node.attributes].some(({name, value}) => /^on|^style$|^srcdoc/.test(name) && !(name === 'style' && /^[a-z-]+: /.test(value))
                 || /^(href|src|xlink:href|action)$/.test(name) && !/^(https?|mailto):/.test(value))
         ).map(node => node.outerHTML))""")
@@ -109,6 +114,16 @@ def test_payloads_in_every_field_of_every_kind_execute_nothing(service: FakeServ
         page.evaluate("document.querySelector('[data-engage]').shadowRoot.querySelector('.tour .main').click()")
         page.evaluate("engage.reset()")
         assert page.evaluate("window.pwned") is None, (number, payload)
+
+
+def test_what_a_search_finds_executes_nothing(service: FakeService, site: Site) -> None:
+    for payload in PAYLOADS:
+        service.articles[payload] = {"id": payload, "locale": payload, "title": payload, "body": payload}
+    page = site.open()
+    page.evaluate("engage.show({kind: 'article', content: {open: true}})")
+    expect(page.locator(".hit")).to_have_count(len(set(PAYLOADS)))
+    assert unsafe(page) == []
+    assert page.evaluate("window.pwned") is None
 
 
 def test_traits_and_properties_are_only_data(service: FakeService, site: Site) -> None:
