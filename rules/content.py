@@ -140,6 +140,10 @@ class Input(Turn, forbid_unknown_fields=True, kw_only=True):
     """A field to type into, and what follows what is typed."""
 
     placeholder: Annotated[str | None, told("The words in the empty field.", "Ask anything")] = None
+    search: Annotated[
+        bool,
+        told("First the help articles on it are offered; this follows when there are none, or none of them helps."),
+    ] = False
 
 
 class Chat(msgspec.Struct, forbid_unknown_fields=True):

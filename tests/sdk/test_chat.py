@@ -132,6 +132,31 @@ class TestFreeText:
         card(page).get_by_role("button", name="Send").click()
         expect(lines(page)).to_have_count(5)
 
+    def test_the_help_center_is_asked_first(self, service: FakeService, site: Site) -> None:
+        for name in ("One", "Two", "Three", "Four"):
+            service.articles[name] = {"id": name, "locale": "en", "title": f"Article {name}", "body": "About invoices."}
+        page = site.open()
+        deliver(service, input={"search": True, "handoff": True})
+        field = card(page).get_by_role("textbox")
+        field.fill("invoices")
+        field.press("Enter")
+        expect(card(page).locator(".choices button")).to_have_text(
+            ["Article One", "Article Two", "Article Three", "None of these"]
+        )
+        expect(lines(page).last).to_contain_text("This may help:")
+        assert told(service, "Handoff Requested") == []
+        say(page, "Article Two")
+        expect(page.get_by_role("dialog", name="Article Two")).to_be_visible()
+        page.keyboard.press("Escape")
+        field.fill("invoices")
+        field.press("Enter")
+        say(page, "None of these")
+        asked = service.wait_event("Handoff Requested")["properties"]
+        assert [line["text"] for line in asked["transcript"]][-3:] == ["invoices", "This may help:", "None of these"]
+        field.fill("zebra")
+        field.press("Enter")
+        assert service.wait_event("Handoff Requested", 2)["properties"]["message_body"] == "zebra"
+
     def test_nothing_is_not_sent(self, service: FakeService, site: Site) -> None:
         page = site.open()
         deliver(service, input=ASK)

@@ -1,8 +1,10 @@
+import { searchArticles } from "../article/load";
 import type { Core } from "../types";
 import { el, icon, text } from "../ui/dom";
 import { labelsFor } from "../ui/labels";
 import { enterRoot } from "../ui/root";
 import type { Slot } from "./chat";
+import type { Turn } from "./content";
 import { KEY, recall } from "./log";
 import type { Conversation } from "./log";
 import css from "./standing.css";
@@ -15,6 +17,8 @@ export * from "../shared";
 
 const SEND = "M12 20V4M5 11l7-7 7 7";
 const MOST_LINES = 100;
+/** Articles that are offered in answer to what was typed. */
+const MOST_HITS = 3;
 /** How long after the page has taken it out it stands again. ms */
 const AGAIN = 250;
 
@@ -70,7 +74,15 @@ export function stand(core: Core, slot: Slot, kept?: boolean): void {
     const words = field.value.trim();
     if (!words) return;
     field.value = "";
-    void answer(words, talk.input!, "Live Chat Message Sent", { conversation_id: delivery.delivery_id, message_body: words });
+    const said = { conversation_id: delivery.delivery_id, message_body: words };
+    void helped(words, talk.input!).then((turn) => answer(words, turn, "Live Chat Message Sent", said));
+  }
+  /** What the help center has on it comes before what the message says to it. */
+  async function helped(words: string, turn: Turn): Promise<Turn> {
+    const hits = turn.search === true ? await searchArticles(core, words, core.locale()).catch(() => []) : [];
+    if (!hits.length) return turn;
+    const articles = hits.slice(0, MOST_HITS).map(({ id, title }) => ({ label: title, article: id }));
+    return { text: labels.found, replies: [...articles, { ...turn, label: labels.other }] };
   }
   function open(): void {
     talk.open = true;
