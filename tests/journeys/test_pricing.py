@@ -33,6 +33,15 @@ def test_the_second_visit_brings_a_chat_whose_replies_answer(visitor: Visitor) -
     expect(visitor.article).to_contain_text("Three questions that settle it")
     visitor.picture("pricing-4-article")
     expect(visitor.decision(RULE)).to_contain_text("“Compare the plans”")
+    visitor.article.get_by_role("button", name="Yes").click()
+    expect(visitor.event("Article Rated")).to_be_visible()
+    visitor.article.get_by_role("button", name="Close").click()
+
+    visitor.chat.get_by_role("textbox").fill("My export fails")
+    visitor.chat.get_by_role("button", name="Send").click()
+    visitor.chat.get_by_role("button", name="When an export fails").click()
+    expect(visitor.article.get_by_role("heading", name="When an export fails", exact=True)).to_be_visible()
+    visitor.picture("pricing-5-search")
 
 
 @pytest.mark.slow
