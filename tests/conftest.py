@@ -263,10 +263,18 @@ def write_documents(tmp_path: Path) -> Callable[[Mapping[str, object]], Path]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A real Chromium. Of a module, no wider: while Playwright runs, no other test of the thread can run an event loop."""
+    with running_chromium() as chromium:
+        yield chromium
+
+
+@contextlib.contextmanager
+def running_chromium(*flags: str, env: Mapping[str, str] | None = None) -> Iterator[Browser]:
+    """The Chromium of this machine, with these flags besides those that keep it quiet, and this environment besides ours."""
     found = find_browser()
     if found is None:
         pytest.fail("no Chromium here: `make test` installs one, `make test-quick` runs what needs none")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found, args=list(QUIET_BROWSER))
+        whole = {**os.environ, **(env or {})}
+        chromium = playwright.chromium.launch(executable_path=found, args=[*QUIET_BROWSER, *flags], env=whole)
         yield chromium
         chromium.close()

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 DIST = Path(__file__).parents[2] / "sdk_js" / "dist"
+TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".woff2": "font/woff2"}
 Json = dict[str, Any]
 
 
@@ -30,6 +31,7 @@ class FakeService:
         self.taken: set[str] = set()  # ids that another device has claimed
         self.inbox: list[Json] = []
         self.pages: dict[str, str] = {}
+        self.folders: dict[str, Path] = {"sdk": DIST}  # the first word of a path → where the files under it lie
         self.articles: dict[str, Json] = {}
         self.searches: list[str] = []
         self.stream_queries: list[dict[str, str]] = []
@@ -167,12 +169,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(200 if article else 404, article or {"error": {"message": "no such article"}})
         elif url.path == "/v1/articles":
             self._json(503 if self.fake.down else 200, {"articles": self.fake.search(query.get("q", ""))})
-        elif url.path.startswith("/sdk/"):
-            self._sdk(url.path.removeprefix("/sdk/"))
         elif url.path in self.fake.pages:
             self._send(200, self.fake.pages[url.path].encode(), self.fake.page_type, self.fake.headers)
         else:
-            self._send(404, b"", "text/plain", {})
+            room, _, name = url.path.removeprefix("/").partition("/")
+            if room in self.fake.folders:
+                self._file(self.fake.folders[room] / name)
+            else:
+                self._send(404, b"", "text/plain", {})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])) or b"{}")
@@ -219,12 +223,12 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             self.fake.close_stream(mine)
 
-    def _sdk(self, name: str) -> None:
-        path = DIST / name
+    def _file(self, path: Path) -> None:
         if not path.is_file():
             return self._send(404, b"", "text/plain", {})
+        kind = TYPES.get(path.suffix, "application/octet-stream")
         cache = {"access-control-allow-origin": "*", "cache-control": "no-store"}
-        self._send(200, path.read_bytes(), "text/javascript; charset=utf-8", cache)
+        self._send(200, path.read_bytes(), kind, cache)
         return None
 
     def _json(self, status: int, value: Json, headers: dict[str, str] | None = None) -> None:
