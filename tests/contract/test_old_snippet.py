@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.contract.conftest import PATIENCE, Site
 from tests.conftest import until
+from tests.contract.conftest import PATIENCE, Site
 from tests.wire.conftest import Wire
 
 pytestmark = pytest.mark.browser
@@ -29,7 +29,8 @@ def came(wire: Wire, user: str, name: str, count: int = 1) -> list[dict[str, Any
 
 
 def outcomes(wire: Wire, user: str, rule: str) -> list[str]:
-    return [record["outcome"] for record in wire.decided(user, 1) if record["rule_id"] == rule]
+    considered = [one for record in wire.decided(user, 1) for one in record["considered"]]
+    return [one["outcome"] for one in considered if one["rule_id"] == rule]
 
 
 def start(site: Site, person: str, *calls: list[Any], path: str = "/", **options: Any) -> Page:
@@ -207,8 +208,8 @@ def test_what_was_put_off_elsewhere_is_not_shown_before_its_time(wire: Wire, sit
     came(wire, person, "Message Snoozed")
     [delivery] = wire.wait_inbox(person)
     assert delivery["not_before"]
-    start(site, person, ["track", "Help Wanted"])  # a page that has the first snippet
-    page = site.context.pages[-1]
+    site.add("/", "first", ["track", "Help Wanted"])
+    site.open("/", page)
     expect(page.locator(".suggestion")).to_be_visible()
     assert page.locator(".chat").count() == 0
     assert [waiting["message_id"] for waiting in wire.inbox(person)] == ["put-off"]
@@ -260,9 +261,7 @@ def test_it_knows_no_consent_and_bears_the_option(wire: Wire, site: Site, person
     ]
 
 
-def test_what_is_not_kept_as_the_person_wishes_is_not_sent_again(
-    browser: Browser, wire: Wire, site: Site, person: str
-) -> None:
+def test_what_is_not_kept_as_the_person_wishes_is_not_sent_again(wire: Wire, site: Site, person: str) -> None:
     site.context.set_extra_http_headers({"sec-gpc": "1"})
     page = start(site, person)
     page.wait_for_function("Object.keys(localStorage).every(key => !key.includes('queue.'))")
