@@ -3,6 +3,7 @@
 import itertools
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,7 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.conftest import Service, StartService
+from tests.conftest import Service, StartService, until
+from tests.contract.record_wire import write_definitions
 from tests.sdk.conftest import BODY, bundle
 from tests.sdk.fake_service import DIST
 from tests.wire.conftest import Wire
@@ -21,7 +23,7 @@ __all__ = ["bundle"]  # the fixture that builds today's snippet where it must
 
 FIRST = Path(__file__).parent / "snippet-first"
 SNIPPETS = {"first": FIRST, "today": DIST}
-PATIENCE = 10_000  # ms; other tests may share the machine
+PATIENCE = 20_000  # ms; other tests may share the machine
 _numbers = itertools.count()
 
 expect.set_options(timeout=PATIENCE)
@@ -202,15 +204,13 @@ MESSAGES: dict[str, Any] = {
 def product(start_service: StartService, tmp_path_factory: pytest.TempPathFactory) -> Service:
     """The service of this checkout, really running."""
     folder = tmp_path_factory.mktemp("contract") / "definitions"
-    for name in ("rules", "messages", "articles"):
-        (folder / name).mkdir(parents=True)
+    write_definitions(folder)
     for name, rule in RULES.items():
         (folder / "rules" / f"{name}.json").write_text(json.dumps({"id": name, **rule}))
     for name, (kind, content) in MESSAGES.items():
         message = {"id": name, "kind": kind, "content": {"en": content}}
         message |= {"show_on": {"path": "/else*"}} if name == "elsewhere" else {}
         (folder / "messages" / f"{name}.json").write_text(json.dumps(message))
-    (folder / "articles" / "guide.en.md").write_text("# The guide\n\nRead **this**.\n")
     return start_service(rules=folder, env={"ENGAGE_RESPECT_DNT": "yes"})
 
 
@@ -226,3 +226,18 @@ def wire(product: Service) -> Iterator[Wire]:
 def site(product: Service, make_site: Callable[[str, str], Site]) -> Site:
     """A customer's site that talks to the running service of this checkout."""
     return make_site(product.url, product.write_key)
+
+
+def names(events: list[dict[str, Any]]) -> list[str]:
+    return [event.get("event") or event["type"] for event in events]
+
+
+def came(wire: Wire, user: str, name: str, count: int = 1) -> list[dict[str, Any]]:
+    """The user's events of that name, once there are so many in the log. It is asked seldom: each answer reads the log."""
+
+    def enough() -> list[dict[str, Any]] | None:
+        time.sleep(0.05)
+        found = [event for event in wire.events(user) if (event.get("event") or event["type"]) == name]
+        return found if len(found) >= count else None
+
+    return until(enough, what=f"{count} × {name} of {user}")

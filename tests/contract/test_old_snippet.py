@@ -6,26 +6,12 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.conftest import until
-from tests.contract.conftest import PATIENCE, Site
+from tests.contract.conftest import Site, came, names
 from tests.wire.conftest import Wire
 
 pytestmark = pytest.mark.browser
 
 NEWER_KINDS = {"banner", "modal", "tooltip", "survey", "checklist"}
-
-
-def names(events: list[dict[str, Any]]) -> list[str]:
-    return [event.get("event") or event["type"] for event in events]
-
-
-def came(wire: Wire, user: str, name: str, count: int = 1) -> list[dict[str, Any]]:
-    """The user's events of that name, once there are so many in the log."""
-
-    def enough() -> list[dict[str, Any]] | None:
-        found = [event for event in wire.events(user) if (event.get("event") or event["type"]) == name]
-        return found if len(found) >= count else None
-
-    return until(enough, what=f"{count} × {name} of {user}")
 
 
 def outcomes(wire: Wire, user: str, rule: str) -> list[str]:
@@ -133,9 +119,7 @@ def test_a_message_waits_for_its_page_and_of_two_tabs_one_shows_it(wire: Wire, s
     expect(page.locator(".chat")).to_have_count(0)
     for tab in (page, other):
         tab.evaluate("history.pushState({}, '', '/elsewhere')")
-    until(
-        lambda: sum(tab.locator(".chat").count() for tab in (page, other)) == 1, PATIENCE / 1000, "one of them shows it"
-    )
+    until(lambda: sum(tab.locator(".chat").count() for tab in (page, other)) == 1, what="one of them shows it")
     came(wire, person, "Message Shown")
     page.wait_for_timeout(200)
     assert names(wire.events(person)).count("Message Shown") == 1
@@ -265,5 +249,8 @@ def test_what_is_not_kept_as_the_person_wishes_is_not_sent_again(wire: Wire, sit
     site.context.set_extra_http_headers({"sec-gpc": "1"})
     page = start(site, person)
     page.wait_for_function("Object.keys(localStorage).every(key => !key.includes('queue.'))")
-    assert wire.server(f"/api/users/{person}").status_code == 404
+    site.context.set_extra_http_headers({})
+    page.evaluate("engage.track('Kept')")
+    came(wire, person, "Kept")
+    assert names(wire.events(person)) == ["Kept"]
     assert site.complaints() == []
