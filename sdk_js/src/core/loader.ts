@@ -22,9 +22,10 @@ declare global {
 /** TypeScript's DOM library may not know it. */
 type Prerendering = Document & { readonly prerendering?: boolean };
 
-/** Under it the person's wish is stored. Once that is OUT nothing else is, and nothing is sent. */
+/** Under it the person's wish is stored. Once that is OUT nothing else is, and nothing is sent. IN is empty: snippets from
+ * before there was consent take whatever else stands there for an objection, and people may go back to one. */
 const WISH = "id.out";
-const IN = "0";
+const IN = "";
 const OUT = "1";
 /** Calls that come before `init`, or before consent, wait for it in memory; a page that never starts must not collect them for ever. */
 const MAX_WAITING = 1000;
@@ -49,8 +50,8 @@ function createApi(): Api {
       client = undefined;
       waiting.length = 0;
     }
-    if (wish) store.set(WISH, wish);
-    if (client || (wish ? wish === OUT : options.consent)) return;
+    if (wish !== undefined) store.set(WISH, wish);
+    if (client || (wish ?? (options.consent && OUT)) === OUT) return;
     client = startClient(options, store, emitter);
     waiting.splice(0).forEach(run);
     emitter.emit("ready", undefined);

@@ -11,7 +11,7 @@ export function createStore(writeKey: string, mode: StorageMode): Store {
   const area = mode === "local" ? usable(prefix) : undefined;
 
   /** Where the key lives beyond this page. */
-  function kept(key: string, value?: string): string | null | undefined {
+  function kept(key: string, value?: string, age = YEAR): string | null | undefined {
     if (area) {
       if (value === undefined) return area.getItem(prefix + key);
       area.setItem(prefix + key, value);
@@ -19,7 +19,7 @@ export function createStore(writeKey: string, mode: StorageMode): Store {
       const name = encodeURIComponent(prefix + key) + "=";
       const found = document.cookie.split("; ").find((pair) => pair.startsWith(name));
       if (value === undefined) return found && decodeURIComponent(found.slice(name.length));
-      document.cookie = `${name}${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? YEAR : 0}`;
+      document.cookie = `${name}${encodeURIComponent(value)};path=/;samesite=lax;max-age=${age}`;
     } else return undefined;
     return value;
   }
@@ -33,7 +33,7 @@ export function createStore(writeKey: string, mode: StorageMode): Store {
     },
     remove(key) {
       memory.delete(key);
-      quietly(() => (area ? area.removeItem(prefix + key) : kept(key, "")));
+      quietly(() => (area ? area.removeItem(prefix + key) : kept(key, "", 0)));
     },
     keys(start) {
       const stored = quietly(() => Object.keys(area ?? {})) ?? [];

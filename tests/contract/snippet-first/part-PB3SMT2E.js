@@ -1,0 +1,1 @@
+import{a as n}from"./part-RQJHFOMG.js";import{a,b,c,d,e,f,g,h,j as i,k as j,m as k,n as l,q as m,r as o}from"./part-7SVBMOQL.js";export{f as ICONS,m as createStage,d as el,j as enterRoot,e as icon,k as isDict,l as isText,i as labelsFor,n as markdown,o as prose,b as safeImage,a as safeLink,c as sameOrigin,h as settled,g as text};
