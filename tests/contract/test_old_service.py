@@ -147,7 +147,7 @@ def test_an_article_that_is_not_there_is_told_of_and_can_be_closed(old: OldServi
     expect(page.locator(".panel [role=alert]")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator(".panel")).to_have_count(0)
-    assert site.complaints() == ["Error: article newer: expected 200 with a body, got 404"]
+    assert site.complaints() == ["Error: articles/newer: expected 200, got 404"]
 
 
 def test_a_delivery_of_the_newer_service_that_it_does_not_know_is_let_be(old: OldService, site: Site) -> None:
