@@ -111,7 +111,8 @@ class Service:
             settings.store_ip,
             settings.respect_dnt,
         )
-        public = Public(access, self.hub, self._client, settings.shards, Articles(self._client), SdkFiles())
+        articles, files = Articles(self._client), SdkFiles()
+        public = Public(access, self.hub, self._client, settings.shards, articles, files, self._policies.of)
         api = Api(access, self.hub, self._client, settings)
         self.app = Application(
             self.ingest,

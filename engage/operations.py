@@ -169,6 +169,20 @@ _PAGE: Final = [
         answers=[Answer(200, "Its settings.", a.ClientSettings)], errors=[404],
     ),
     Operation(
+        method="GET", path="/v1/projects/{write_key}/theme.css", name="theme", tag=_DELIVERY, access="none",
+        summary="Load the project's theme, as a style sheet",
+        description="Custom properties, of what the project's document says under `theme`; an empty one where it says nothing.",
+        parameters=[
+            _path("write_key", str, "The write key.", "wk_example"),
+            Parameter("If-None-Match", str, "An ETag.", place="header"),
+        ],
+        answers=[
+            Answer(200, "The style sheet.", media="text/css", headers={"ETag": "Its version."}),
+            Answer(304, "It is the version that is known."),
+        ],
+        errors=[404],
+    ),
+    Operation(
         method="GET", path="/sdk/{name}", name="snippetFile", tag=_DELIVERY, access="none",
         summary="Load the snippet, or a part of it",
         parameters=[_path("name", str, "The file's name.", LOADER), Parameter("If-None-Match", str, "An ETag.", place="header")],

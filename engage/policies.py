@@ -1,4 +1,4 @@
-"""Each project's privacy policy in an API process: the newest published one, within half a second.
+"""What each project's document says to an API process, its privacy policy and its theme: the newest published one, within half a second.
 
 Until it is known for the first time nothing is taken in: an event is rather refused for a moment than logged in the clear.
 """
@@ -16,7 +16,7 @@ from engage.logs import get_logger
 from engage.privacy import Policy
 from engage.projects import Project
 from engage.store import STORE_ERRORS
-from rules import Privacy
+from rules import Privacy, Theme, style_sheet
 
 POLL_SECONDS: Final = 0.5
 log = get_logger("engage.policies")
@@ -24,6 +24,7 @@ log = get_logger("engage.policies")
 
 class _Document(msgspec.Struct):
     privacy: Privacy | None = None
+    theme: Theme | None = None
 
 
 class _Snapshot(msgspec.Struct):
@@ -38,13 +39,14 @@ _decode = msgspec.json.Decoder(_Snapshot).decode
 class Standing:
     """What holds for a project now. `active`: there is something to look at; an event then asks for its `policy`."""
 
-    __slots__ = ("_known", "_policy", "active", "version")
+    __slots__ = ("_known", "_policy", "_theme", "active", "version")
 
     def __init__(self) -> None:
         self.active = True
         self.version = -1
         self._known = False
         self._policy: Policy | None = None
+        self._theme = b""
 
     @property
     def policy(self) -> Policy | None:
@@ -54,11 +56,18 @@ class Standing:
         return self._policy
 
     @property
+    def theme(self) -> bytes:
+        """A style sheet, empty for none. Raises StoreUnavailable before it is known."""
+        if not self._known:
+            raise StoreUnavailable("how this project's messages look is not known yet")
+        return self._theme
+
+    @property
     def known(self) -> bool:
         return self._known
 
-    def take(self, version: int, policy: Policy | None) -> None:
-        self.version, self._policy, self._known = version, policy, True
+    def take(self, version: int, policy: Policy | None, theme: bytes = b"") -> None:
+        self.version, self._policy, self._theme, self._known = version, policy, theme, True
         self.active = policy is not None
 
 
@@ -91,7 +100,7 @@ class Policies:
                 except STORE_ERRORS:
                     pass  # it is said by those who need the store
                 except msgspec.MsgspecError as error:
-                    log.error("privacy policy not readable, the last one stays", project=project, error=str(error))
+                    log.error("project document not readable, the last one stays", project=project, error=str(error))
             if all(standing.known for standing in self.of.values()):
                 self._known.set()
             await asyncio.sleep(POLL_SECONDS)
@@ -103,7 +112,9 @@ class Policies:
         snapshot = await self._client.get(keys.rulebook_version(project, version)) if version else b"{}"
         if snapshot is None:
             return  # a newer one is there: the next look finds it
-        found = next((document.privacy for document in _decode(snapshot).project if document.privacy), None)
-        standing.take(version, None if found is None else Policy(found, self._secrets[project]))
+        document = next(iter(_decode(snapshot).project), _Document())
+        found = document.privacy
+        theme = b"" if document.theme is None else style_sheet(document.theme).encode()
+        standing.take(version, None if found is None else Policy(found, self._secrets[project]), theme)
         if found is not None:
             log.info("privacy policy in force", project=project, version=version)

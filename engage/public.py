@@ -1,8 +1,10 @@
-"""The public wire beside ingest: the stream, the inbox, claim and release, articles, client settings, the snippet's files."""
+"""The public wire beside ingest: the stream, the inbox, claim and release, articles, a project's theme, client settings, the snippet's files."""
 
 import asyncio
 import random
 import time
+from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -26,6 +28,7 @@ from engage.errors import (
 from engage.inbox import Held
 from engage.ingest import Receive, Scope, Send
 from engage.keys import shard_of_delivery
+from engage.policies import Standing
 from engage.projects import Project
 from engage.query import whole_number
 from engage.sdk import SdkFiles
@@ -40,6 +43,7 @@ MAX_STEP: Final = 1_000
 MAX_BODY: Final = 16 * 1024
 USUAL_HITS: Final = 8  # articles that a search finds
 MOST_HITS: Final = 20
+THEME_SECONDS: Final = 300  # that a browser keeps a project's theme
 RETRY_MS: Final = (1_000, 3_000)  # when a stream that broke is opened again: not by all in the same moment
 SENT_AT_ONCE: Final = 16 * 1024  # bytes of a stream
 _SSE_HEADERS: Final = [
@@ -89,13 +93,23 @@ async def read_body(request: Request, struct: type[T], most: int, absent: T | No
 class Public:
     """The routes of the public wire and what they need."""
 
-    def __init__(self, access: Access, hub: Hub, client: Any, shards: int, articles: Articles, files: SdkFiles) -> None:
+    def __init__(
+        self,
+        access: Access,
+        hub: Hub,
+        client: Any,
+        shards: int,
+        articles: Articles,
+        files: SdkFiles,
+        standing: Mapping[str, Standing],
+    ) -> None:
         self._access = access
         self._hub = hub
         self._client = client
         self._shards = shards
         self._articles = articles
         self._files = files
+        self._standing = standing
 
     def routes(self) -> list[Route]:
         return [
@@ -106,6 +120,7 @@ class Public:
             Route("/v1/articles", self.articles, methods=["GET"]),
             Route("/v1/articles/{article_id}", self.article, methods=["GET"]),
             Route("/v1/projects/{write_key}/settings", self.settings, methods=["GET"]),
+            Route("/v1/projects/{write_key}/theme.css", self.theme, methods=["GET"]),
             Route("/sdk/{name}", self.sdk, methods=["GET"]),
         ]
 
@@ -150,8 +165,7 @@ class Public:
 
     async def settings(self, request: Request) -> Response:
         """What `@segment/analytics-next` loads before it sends anything: where events go, by the address it was asked at."""
-        if request.path_params["write_key"] not in self._access.by_write_key:
-            raise NotFound("a write key", request.path_params["write_key"], field="writeKey")
+        self._project(request)
         key, host = request.path_params["write_key"], f"{request.headers.get('host', '')}/v1"
         return json_response(
             {
@@ -165,6 +179,25 @@ class Public:
             },
             headers={"cache-control": "no-store"},
         )
+
+    async def theme(self, request: Request) -> Response:
+        """The project's theme as a style sheet; an empty one where it has none."""
+        sheet = self._standing[self._project(request).id].theme
+        headers = {
+            "etag": f'"{blake2b(sheet, digest_size=8).hexdigest()}"',
+            "cache-control": f"public, max-age={THEME_SECONDS}",
+            "x-content-type-options": "nosniff",
+        }
+        if headers["etag"] in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return Response(sheet, headers=headers, media_type="text/css")
+
+    def _project(self, request: Request) -> Project:
+        """The one whose write key the path names. Raises NotFound."""
+        key = request.path_params["write_key"]
+        if key not in self._access.by_write_key:
+            raise NotFound("a write key", key, field="writeKey")
+        return self._access.by_write_key[key]
 
     async def sdk(self, request: Request) -> Response:
         return self._files.response(request.path_params["name"], request.headers)

@@ -5,7 +5,7 @@ from rules.backtest import Backtest, RuleTest
 from rules.check import check_document, cross_check, cross_doubts, lost_references, parse, parse_article, shape_of
 from rules.decide import decide
 from rules.dialect import EvaluationError
-from rules.documents import Article, ArticleContent, Definitions, Message, Privacy, Project, Rule, Segment
+from rules.documents import Article, ArticleContent, Definitions, Message, Privacy, Project, Rule, Segment, Theme
 from rules.duration import format_duration, parse_duration
 from rules.errors import DurationError, RulesError, StateError
 from rules.evaluate import evaluate, read_pair, read_value
@@ -21,6 +21,7 @@ from rules.schema import KINDS, document_schema
 from rules.shape import in_words
 from rules.state import State, decode_state, encode_state, new_state
 from rules.tally import summary as tally_summary
+from rules.theme import style_sheet
 from rules.trial import Trial, trial_rulebook, try_case
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "Segment",
     "State",
     "StateError",
+    "Theme",
     "Trial",
     "check_document",
     "compile_rulebook",
@@ -85,6 +87,7 @@ __all__ = [
     "read_pair",
     "read_value",
     "shape_of",
+    "style_sheet",
     "tally_summary",
     "trial_rulebook",
     "try_case",

@@ -29,6 +29,7 @@ from rules.retention import beyond_retention
 from rules.shape import to_struct
 from rules.source import read_document
 from rules.temporal import SEGMENT
+from rules.theme import read_theme
 
 DocumentKind = Literal["rule", "message", "segment", "project"]
 Files = Mapping[tuple[str, str], tuple[str, bytes]]
@@ -146,6 +147,8 @@ def check_document(document: Document, report: Report) -> None:
         read_limits(document, report)
         if document.privacy is not None:
             read_privacy(document.privacy, ("privacy",), report)
+        if document.theme is not None:
+            read_theme(document.theme, ("theme",), report)
 
 
 def parse_article(text: bytes, file: str) -> tuple[str, str, ArticleContent | None, list[Problem]]:

@@ -6,7 +6,15 @@ import msgspec
 from msgspec import Meta
 
 from rules.duration import PATTERN
-from rules.limits import MAX_DURATION, MAX_EVENT_NAMES, MAX_FREQUENCY, MAX_INTERRUPTIONS, MAX_VARIANTS, MAX_WEIGHT
+from rules.limits import (
+    MAX_DURATION,
+    MAX_EVENT_NAMES,
+    MAX_FAMILIES,
+    MAX_FREQUENCY,
+    MAX_INTERRUPTIONS,
+    MAX_VARIANTS,
+    MAX_WEIGHT,
+)
 
 ID_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
@@ -23,6 +31,20 @@ _SPAN: Final = Meta(extra_json_schema={"pattern": f"^(?=[^1-9]*[1-9]){PATTERN}$"
 _ANY_SPAN: Final = Meta(extra_json_schema={"pattern": f"^{PATTERN}$"})
 _FROM_ZERO: Final = Meta(extra_json_schema={"minimum": 0, "maximum": MAX_DURATION})
 _MILLISECONDS: Final = Meta(extra_json_schema={"minimum": 1, "maximum": MAX_DURATION})
+_NUMBER: Final = r"\d{1,3}(\.\d{1,4})?"
+_SHARE: Final = r"\d{1,2}(\.\d{1,4})?%|100%"
+_BYTE: Final = r"(25[0-5]|2[0-4]\d|1?\d?\d)"
+_ALPHA: Final = rf"(0?\.\d{{1,4}}|[01]|{_SHARE})"
+_OPAQUE: Final = rf"( / {_ALPHA})?\)"
+COLOUR: Final = (
+    rf"(#([0-9a-fA-F]{{3,4}}|[0-9a-fA-F]{{6}}|[0-9a-fA-F]{{8}})"
+    rf"|rgba?\({_BYTE}, ?{_BYTE}, ?{_BYTE}(, ?{_ALPHA})?\)|rgb\({_BYTE} {_BYTE} {_BYTE}{_OPAQUE}"
+    rf"|hsl\({_NUMBER}(deg)? ({_SHARE}) ({_SHARE}){_OPAQUE}"
+    rf"|oklch\((0?\.\d{{1,4}}|[01]|{_SHARE}) (0|0?\.\d{{1,4}}) {_NUMBER}(deg)?{_OPAQUE})"
+)
+LENGTH: Final = r"\d{1,3}(\.\d{1,3})?(px|rem)"
+_UNSAID: Final = r"\x22\x27\\<>;:{},()\x7f"
+FAMILY: Final = rf"[^\x00-\x20{_UNSAID}][^\x00-\x1f{_UNSAID}]{{0,63}}"
 _FIELD: Final = r"^(properties|traits|context)(\.[^.]+)+$"
 _DELAY: Final = (
     {"type": "string", "pattern": f"^{PATTERN}$"},
@@ -47,6 +69,8 @@ CalendarDay = Annotated[str, Meta(extra_json_schema={"pattern": r"^\d{4}-\d\d-\d
 Clock = Annotated[str, Meta(extra_json_schema={"pattern": r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$"})]
 Glob = Annotated[str, Meta(extra_json_schema={"pattern": r"^[/*]"})]
 Label = Annotated[str, Meta(max_length=200)]
+Colour = Annotated[str, Meta(extra_json_schema={"pattern": f"^{COLOUR}$"})]
+Family = Annotated[str, Meta(extra_json_schema={"pattern": f"^{FAMILY}$"})]
 
 
 class Document(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -363,6 +387,38 @@ class Privacy(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw
     ] = None
 
 
+class Colours(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """The colours of what is shown. Each is `#0a7c66`, or an `rgb()`, `hsl()` or `oklch()` of numbers; left out: Engage's own."""
+
+    accent: Annotated[Colour | None, told("Buttons, links, how far a tour is.", "#0a7c66")] = None
+    on_accent: Annotated[Colour | None, told("What is written on the accent.", "#ffffff")] = None
+    surface: Annotated[Colour | None, told("Cards.", "#ffffff")] = None
+    sunken: Annotated[Colour | None, told("What lies lower in a card: bars, fields to choose, code.", "#f4f4f7")] = None
+    text: Annotated[Colour | None, told("Titles and what is said most clearly.", "#17181c")] = None
+    muted: Annotated[Colour | None, told("Running text.", "#5d606b")] = None
+    border: Annotated[Colour | None, told("Lines, and the edge of a card.", "rgb(0 0 0 / 11%)")] = None
+    backdrop: Annotated[Colour | None, told("Over the page behind a modal or a tour.", "rgb(0 0 0 / 56%)")] = None
+
+
+class Theme(Colours, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """How messages look: served as a style sheet that the site's pages link. No CSS but these values."""
+
+    radius: Annotated[
+        Annotated[str, Meta(extra_json_schema={"pattern": f"^{LENGTH}$"})] | None,
+        told("How round the corners of cards are.", "8px", "0.5rem"),
+    ] = None
+    font: Annotated[
+        Family | Annotated[list[Family], Meta(extra_json_schema={"minItems": 1, "maxItems": MAX_FAMILIES})] | None,
+        told("A font family of the page, or several in order of preference.", ["Inter", "Noto Sans JP", "sans-serif"]),
+    ] = None
+    scheme: Annotated[
+        Literal["light", "dark"] | None, told("Always light, or always dark. Left out: as the browser is set.")
+    ] = None
+    dark: Annotated[
+        Colours | None, told("The colours that are others in the dark.", {"accent": "#34d399", "on_accent": "#022c22"})
+    ] = None
+
+
 class Project(Document, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """What holds for all rules together. A set of documents has one at most: `project/<id>.json`."""
 
@@ -378,6 +434,7 @@ class Project(Document, forbid_unknown_fields=True, omit_defaults=True, kw_only=
         Privacy | None,
         told("What is kept of an event. Left out: all of it.", {"deny": ["properties.card"], "hash": ["traits.email"]}),
     ] = None
+    theme: Annotated[Theme | None, told("How messages look. Left out: as they come.", {"accent": "#0a7c66"})] = None
 
 
 class ArticleContent(msgspec.Struct):

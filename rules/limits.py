@@ -25,6 +25,7 @@ MAX_FREQUENCY: Final = 100  # `max` of a frequency
 MAX_INTERRUPTIONS: Final = 20  # `per_session` and `per_day` of a project
 MAX_PRIVATE_FIELDS: Final = 100  # that a project denies, and that it hashes
 MAX_PRIVATE_FIELD: Final = 200  # characters
+MAX_FAMILIES: Final = 10  # of fonts in a theme
 MAX_VARIANTS: Final = 20  # of one rule
 MAX_WEIGHT: Final = 1_000_000  # of a variant
 MAX_DURATION: Final = 5 * 366 * 86_400_000  # ms

@@ -1,4 +1,7 @@
-// Every kind of message, as a person meets it, on a small page of its own: /sdk/gallery. With ?show=… it is such a page.
+// Every kind of message, as a person meets it, on a small page of its own: /sdk/gallery. With ?show=… it is such a page; with
+// ?writeKey=… the theme of that project can be chosen too.
+const asked = new URLSearchParams(location.search);
+const writeKey = asked.get("writeKey");
 const ACTIONS = { en: [{ label: "Show me" }, { label: "Not now" }], ja: [{ label: "見てみる" }, { label: "あとで" }] };
 const SAMPLES = [
   ["tour", "Tour", { steps: [{ target: "#new", title: "Start with a project", text: "Everything you **plan, write and measure** lives in one." }, { target: ".tiles", title: "Your numbers", text: "They come in as they happen." }] },
@@ -40,6 +43,7 @@ const THEMES = {
     "--engage-accent": "#7dd3fc", "--engage-on-accent": "#082f49", "--engage-surface": "#0b1220", "--engage-sunken": "#17213a", "--engage-text": "#eef4ff",
     "--engage-muted": "#a3b3cf", "--engage-border": "rgb(255 255 255 / 14%)", "--engage-radius": "4px",
   },
+  ...(writeKey && { Yours: {} }),
 };
 const LANGUAGES = { en: "English", ja: "日本語" };
 const APP = { en: ["Acme", "Home", "New project", "Dashboard"], ja: ["Acme", "ホーム", "新規プロジェクト", "ダッシュボード"] };
@@ -57,6 +61,7 @@ function frame(show, language, theme) {
   const [name, home, create, title] = APP[language];
   document.documentElement.lang = language;
   for (const [property, value] of Object.entries(THEMES[theme])) document.documentElement.style.setProperty(property, value);
+  if (theme === "Yours") document.head.append(make("link", { rel: "stylesheet", href: `../v1/projects/${encodeURIComponent(writeKey)}/theme.css` }));
   document.body.className = "app";
   document.body.append(
     make("header", {}, make("b", {}, name), make("span", {}, home), make("button", { id: "new", type: "button" }, create)),
@@ -69,7 +74,7 @@ function frame(show, language, theme) {
 }
 
 function gallery() {
-  const chosen = { language: navigator.language.startsWith("ja") ? "ja" : "en", theme: "Indigo", width: "desktop" };
+  const chosen = { language: navigator.language.startsWith("ja") ? "ja" : "en", theme: writeKey ? "Yours" : "Indigo", width: "desktop" };
   const choice = (what, options) =>
     make("fieldset", {}, make("legend", {}, what), ...Object.entries(options).map(([value, label]) => {
       const input = make("input", { type: "radio", name: what, value });
@@ -88,7 +93,7 @@ function gallery() {
   function draw() {
     document.body.classList.toggle("phone", chosen.width === "phone");
     grid.replaceChildren(...SAMPLES.map(([, title], show) => {
-      const src = `gallery?${new URLSearchParams({ show, language: chosen.language, theme: chosen.theme })}`;
+      const src = `gallery?${new URLSearchParams({ show, language: chosen.language, theme: chosen.theme, ...(writeKey && { writeKey }) })}`;
       return make("figure", {}, make("figcaption", {}, title, make("a", { href: src, target: "_blank" }, "open")), make("iframe", { src, title, loading: "lazy" }));
     }));
   }
@@ -99,7 +104,6 @@ function gallery() {
   addEventListener("scroll", () => touched || scrollTo(0, 0));
 }
 
-const asked = new URLSearchParams(location.search);
 const known = (name, values) => (asked.get(name) in values ? asked.get(name) : Object.keys(values)[0]);
 if (asked.has("show")) frame(+asked.get("show"), known("language", LANGUAGES), known("theme", THEMES));
 else gallery();

@@ -49,7 +49,8 @@ def _documents() -> Iterator[tuple[str, str, Any]]:
         for number, text in enumerate(re.findall(r"```json\n(.*?)```", file.read_text(), re.DOTALL)):
             value = json.loads(text)
             if "id" in value:
-                fields = {"kind": "message", "trigger": "rule", "interruptions": "project", "privacy": "project"}
+                fields = {"kind": "message", "trigger": "rule"}
+                fields |= dict.fromkeys(("interruptions", "privacy", "theme"), "project")
                 kind = next((kind for field, kind in fields.items() if field in value), "segment")
                 yield f"{file.name}-{number}", kind, value
 
