@@ -1,7 +1,7 @@
 """`engage rules check`: every problem of a set of files at once."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from math import ceil
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +14,7 @@ from engage.keys import ShardKeys
 from engage.log import read_log, to_event
 from engage.templates import template_problems
 from rules import SERVICE, Message, Observed, Problem, Rule, doubt, parse, parse_article
+from rules.problems import Report
 from rules.source import read_document as read_source
 
 _KIND_OF: Final = {name: kind for kind, name in FOLDERS.items()}
@@ -58,7 +59,7 @@ def check_paths(paths: Iterable[Path], retention: int | None = None) -> Checked:
         for file in found:
             files[file] = None
             problems |= dict.fromkeys(_problems(file, seen, retention))
-    return _checked(len(files), problems)
+    return summed(len(files), problems)
 
 
 def observe(client: Any, project: str, shards: int) -> tuple[Observed, str]:
@@ -76,17 +77,24 @@ def observe(client: Any, project: str, shards: int) -> tuple[Observed, str]:
 def check_against(checked: Checked, paths: Iterable[Path], observed: Observed, span: str) -> Checked:
     """The same with what the rules expect and the log does not show, as warnings."""
     problems = dict.fromkeys(checked.problems)
+    for document, report in parsed_in(paths):
+        if isinstance(document, Rule):
+            doubt(document, observed, span, report)
+            problems |= dict.fromkeys(report.problems)
+    return summed(checked.documents, problems)
+
+
+def parsed_in(paths: Iterable[Path]) -> Iterator[tuple[Any, Report]]:
+    """The documents of files and folders, as far as they can be parsed, each with a report that takes more problems of it."""
     for file in _files(paths):
         text = read_document(file)
         document, _ = parse(_kind(file, text), text, str(file))
-        if isinstance(document, Rule):
-            report = read_source(text, str(file))[1]
-            doubt(document, observed, span, report)
-            problems |= dict.fromkeys(report.problems)
-    return _checked(checked.documents, problems)
+        if document is not None:
+            yield document, read_source(text, str(file))[1]
 
 
-def _checked(documents: int, problems: Iterable[Problem]) -> Checked:
+def summed(documents: int, problems: Iterable[Problem]) -> Checked:
+    """What was found in so many documents, counted, by file and place."""
     severities = Counter(problem.severity for problem in problems)
     return Checked(documents, severities["error"], severities["warning"], sorted(problems, key=_place))
 

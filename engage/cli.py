@@ -22,6 +22,7 @@ from engage.projects import FIRST
 from engage.publishing_cli import add_commands
 from engage.rulebooks import live_definitions
 from engage.settings import Settings, environment_of, load_settings
+from engage.site_check import WIDTH, CheckedSite, check_site, site_of
 from engage.store import STORE_ERRORS, connect
 from engage.testing import report, run_tests
 from rules import KINDS, DurationError, document_schema, parse_duration
@@ -97,11 +98,45 @@ def check(
     retention: Annotated[
         str | None, typer.Option("--retention", help="How long the log is kept, as 7d; left out: ENGAGE_LOG_RETENTION.")
     ] = None,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Also whether the targets of messages are on this running site.")
+    ] = None,
+    page: Annotated[
+        list[str] | None,
+        typer.Option("--page", help="With --url: a page that stands for a glob, as '/projects/*=/projects/1'."),
+    ] = None,
+    storage_state: Annotated[
+        Path | None, typer.Option("--storage-state", help="With --url: signed in, by this file of Playwright.")
+    ] = None,
+    header: Annotated[
+        list[str] | None, typer.Option("--header", help="With --url: 'NAME: VALUE', sent to the site.")
+    ] = None,
+    timeout: Annotated[
+        str | None,
+        typer.Option("--timeout", help="With --url: how long each target may take; left out: its own, or 5s."),
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option("--width", help=f"With --url: of the window, {WIDTH} pixels if left out.")
+    ] = None,
+    locale: Annotated[
+        list[str] | None, typer.Option("--locale", help="With --url: only content of this locale.")
+    ] = None,
     format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
     data: Data = None,
 ) -> None:
-    """Report every problem of the documents at once; exit status 1 when one is an error."""
+    """Report every problem of the documents at once; exit status 1 when one is an error.
+
+    --page, --header and --locale may be given more than once.
+    """
     check_format(format)
+    site = None
+    if url is not None:
+        patience = None if timeout is None else _duration(timeout, "--timeout")
+        site = site_of(url, page or (), header or (), storage_state, patience, WIDTH if width is None else width, locale or ())
+    elif any(given is not None for given in (page, storage_state, header, timeout, width, locale)):
+        raise typer.BadParameter(
+            "expected the address of a running site beside the options that are about it", param_hint="--url"
+        )
     settings = _settings(data_dir=data, log_retention_ms=retention)
     checked = check_paths(paths, settings.log_retention_ms)
     if log:
@@ -109,6 +144,8 @@ def check(
             observed, span = observe(client, FIRST, settings.shards)
         typer.echo(f"beside a log of {observed.events:,} events in {span}", err=True)
         checked = check_against(checked, paths, observed, span)
+    if site is not None:
+        checked = check_site(checked, paths, site)
     if format == "json":
         print_json(checked)
     else:
@@ -117,6 +154,8 @@ def check(
                 typer.echo(str(problem))
         if checked.noted:
             typer.echo(checked.noted, err=True)
+        if isinstance(checked, CheckedSite):
+            _show_site(checked)
         typer.echo(checked.summary, err=bool(checked.errors))
     raise typer.Exit(1 if checked.errors else 0)
 
@@ -270,6 +309,15 @@ def common(
     ] = False,
 ) -> None:
     """Proactive in-product engagement: watch what people do, show each the one thing that helps."""
+
+
+def _show_site(checked: CheckedSite) -> None:
+    for target in checked.targets:
+        if target.state == "found":
+            typer.echo(str(target))
+    for glob in checked.unused:
+        typer.echo(f"engage: warning: --page gives `{glob}` a page, and none of these messages names it", err=True)
+    typer.echo(checked.tried, err=bool(checked.errors))
 
 
 @contextmanager

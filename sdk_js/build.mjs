@@ -104,6 +104,9 @@ const loader = await build({
   define: { HASH: JSON.stringify(hash), SHARED: JSON.stringify(basename(shared)), VERSION: JSON.stringify(version) },
 });
 
+// For no page: `engage rules check --url` has a browser evaluate it.
+await build({ ...common, entryPoints: { finder: "src/check/finder.ts" }, format: "iife", globalName: "finder" });
+
 const files = [...Object.keys(loader.metafile.outputs), ...Object.keys(outputs)];
 const sizes = {};
 for (const file of files) {

@@ -15,7 +15,8 @@ export function findTarget(target: string): Element | undefined {
   return visible(() => document.querySelectorAll(target)) ?? (deep && visible(() => deep!.find(target)));
 }
 
-function visible(find: () => Iterable<Element>): Element | undefined {
+/** The first that can be seen; none, too, where finding fails. */
+export function visible(find: () => Iterable<Element>): Element | undefined {
   try {
     for (const found of find()) {
       const { width, height } = found.getBoundingClientRect();

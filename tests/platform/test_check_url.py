@@ -1,0 +1,445 @@
+"""`engage rules check --url`: a real Chromium looks for what messages point at on a real small site."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engage.errors import InvalidRequest
+from engage.site_check import fits, site_of
+from tests.sdk.conftest import bundle
+
+__all__ = ["bundle"]
+
+HOME = """<header><button id="new">New project</button> <a href="/team" data-engage="team">Team</a></header>
+<main><p class="row">one</p><p class="row">two</p><p id="off" style="display:none">away</p>
+<script>
+  document.querySelector("main").append(Object.assign(document.createElement("x-card"), {}));
+  document.querySelector("x-card").attachShadow({mode: "open"}).innerHTML = '<button id="inner">Inside</button>';
+  setTimeout(() => document.querySelector("main").insertAdjacentHTML("beforeend", '<i id="late">late</i>'), 1200);
+</script>
+<iframe src="/frame" title="frame"></iframe></main>"""
+STRICT = "default-src 'self' 'unsafe-inline'; require-trusted-types-for 'script'; trusted-types 'none'"
+
+
+class Pages(ThreadingHTTPServer):
+    """A site: `pages` by path, a text or what makes (status, headers, text) of a request; `asked`: (path, headers) so far."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.pages: dict[str, str | Callable[[Any], tuple[int, dict[str, str], str]]] = {}
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        super().__init__(("127.0.0.1", 0), _Answer)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.thread = threading.Thread(target=self.serve_forever, args=(0.05,))
+        self.thread.start()
+
+    def close(self) -> None:
+        self.shutdown()
+        self.thread.join()
+        self.server_close()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A browser that closes while it is answered is no error."""
+
+
+class _Answer(BaseHTTPRequestHandler):
+    server: Pages
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.server.asked.append((path, headers))
+        page = self.server.pages.get(path)
+        status, more, body = (
+            (404, {}, "none") if page is None else (200, {}, page) if isinstance(page, str) else page(headers)
+        )
+        data = f"<!doctype html><meta charset=utf-8><title>{path}</title><link rel=icon href=data:,>{body}".encode()
+        self.send_response(status)
+        for name, value in {"content-type": "text/html", "content-length": str(len(data)), **more}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def site() -> Iterator[Pages]:
+    pages = Pages()
+    pages.pages = {"/": HOME, "/frame": "<b id='framed'>In a frame</b>", "/projects/1": "<b id='one'>One</b>"}
+    yield pages
+    pages.close()
+
+
+class Done:
+    """How a run ended: its status, what it said, and of each target what `--format json` says, by message and step."""
+
+    def __init__(self, process: subprocess.CompletedProcess[str]) -> None:
+        self.status = process.returncode
+        self.out, self.err = process.stdout, process.stderr
+
+    @property
+    def found(self) -> dict[str, Any]:
+        targets = json.loads(self.out)["targets"]
+        return {
+            f"{one['message']}{'.' + str(one['step']) if 'step' in one else ''}/{one['locale']}": one for one in targets
+        }
+
+    @property
+    def states(self) -> dict[str, str]:
+        return {name.removesuffix("/en"): one["state"] for name, one in self.found.items()}
+
+    @property
+    def problems(self) -> list[tuple[str, str]]:
+        return [(one["severity"], one["message"]) for one in json.loads(self.out)["problems"]]
+
+
+@pytest.fixture
+def check(bundle: Path, tmp_path: Path, write_documents: Any) -> Callable[..., Done]:
+    """`check(messages, "--url", …)` checks a folder with these messages; targets have half a second if nothing else is said."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ENGAGE_")}
+    kept |= {"ENGAGE_DATA_DIR": str(tmp_path / "data"), "NO_COLOR": "1", "COLUMNS": "200"}
+
+    def run(
+        messages: list[dict[str, Any]], *arguments: object, text: bool = False, timeout: str | None = "500ms"
+    ) -> Done:
+        folder = write_documents({f"messages/{one['id']}.json": one for one in messages})
+        command = [sys.executable, "-m", "engage", "rules", "check", folder, *arguments]
+        command += ["--format", "text" if text else "json", *(("--timeout", timeout) if timeout else ())]
+        words = [str(word) for word in command]
+        return Done(
+            subprocess.run(words, env=kept, cwd=Path.cwd(), capture_output=True, text=True, timeout=120, check=False)
+        )
+
+    return run
+
+
+def tour(name: str, *steps: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"id": name, "kind": "tour", "content": {"en": {"steps": [{"text": "x", **step} for step in steps]}}, **more}
+
+
+def tooltip(name: str, target: str, **more: Any) -> dict[str, Any]:
+    return {"id": name, "kind": "tooltip", "content": {"en": {"target": target, "text": "x"}}, **more}
+
+
+@pytest.mark.browser
+def test_every_form_of_target_is_found_where_the_snippet_finds_it(check: Any, site: Pages) -> None:
+    site.pages["/"] = lambda headers: (
+        200,
+        {"content-security-policy": STRICT.replace("; require", " 'unsafe-inline'; require")},
+        HOME,
+    )
+    done = check(
+        [
+            tour(
+                "all",
+                {"target": "#new"},
+                {"target": "text=new PROJECT"},
+                {"target": "data-engage=team"},
+                {"target": "#inner"},
+                {"target": "text=In a frame"},
+                {"target": "#late", "timeout": "10s"},
+                {"text": "in the middle"},
+            ),
+            {"id": "line", "kind": "banner", "content": {"en": {"text": "x", "into": "main"}}},
+            {"id": "edge", "kind": "banner", "content": {"en": {"text": "x"}}},
+            tooltip("tip", "data-engage=team"),
+        ],
+        "--url",
+        site.url,
+        timeout=None,
+    )
+    assert set(done.states.values()) == {"found"}, done.out
+    assert list(done.states) == ["line", "tip", *(f"all.{step}" for step in range(1, 7))] or len(done.states) == 8
+    assert done.found["all.2/en"]["element"] == "button#new"
+    assert done.status == 0
+    assert not done.problems
+
+
+@pytest.mark.browser
+def test_what_is_not_there_is_an_error_with_its_place(check: Any, site: Pages) -> None:
+    done = check(
+        [
+            tour(
+                "bad",
+                {"target": "#gone"},
+                {"target": ".row"},
+                {"target": "#off"},
+                {"target": "#gone2", "missing": "skip"},
+                {"target": "#gone3", "missing": "end"},
+                {"target": "p[["},
+                {"target": "#new"},
+            )
+        ],
+        "--url",
+        site.url,
+        text=True,
+    )
+    assert done.status == 1
+    said = {line.split("steps[")[1][0]: line for line in done.out.splitlines() if "steps[" in line}
+    assert "bad.json:1:" in said["0"]
+    assert (
+        ": error: $.content.en.steps[0].target: Expected an element `#gone` that can be seen on / within 500ms, got none"
+        in said["0"]
+    )
+    assert ": warning: " in said["1"]
+    assert "got 2 on /: the snippet takes the first, `p.row`" in said["1"]
+    assert ": error: " in said["2"]
+    assert "got one that is hidden, `p#off`" in said["2"]
+    assert ": warning: " in said["3"]
+    assert ": error: " in said["4"]
+    assert "Expected a CSS selector" in said["5"]
+    assert ": found: $.content.en.steps[6].target: `#new` is `button#new` on /" in said["6"]
+    assert f"7 targets at {site.url}: 1 found, 1 hidden, 1 invalid, 3 missing, 1 several" in done.err
+
+
+@pytest.mark.browser
+def test_what_comes_by_a_doing_of_the_person_is_not_tried(check: Any, site: Pages) -> None:
+    done = check(
+        [
+            tour(
+                "doing",
+                {"target": "#gone"},
+                {"target": "#new", "advance": {"click": True}},
+                {"target": "#dialog"},
+                {"target": "data-engage=team"},
+                {"target": "#dialog2"},
+                {"target": "#one", "path": "/projects/1"},
+                {"target": "#gone", "path": "/projects/1"},
+            )
+        ],
+        "--url",
+        site.url,
+    )
+    assert list(done.states.values()) == ["missing", "found", "not_tried", "found", "not_tried", "found", "missing"]
+    assert done.found["doing.5/en"]["after"] == 2
+    assert [severity for severity, _ in done.problems] == ["error", "warning", "warning", "error"]
+    assert "what the person does at step 2" in done.problems[1][1]
+    assert done.status == 1
+    assert len([path for path, _ in site.asked if path == "/projects/1"]) == 1
+
+
+@pytest.mark.browser
+def test_steps_are_looked_for_where_the_tour_leads(check: Any, site: Pages) -> None:
+    site.pages |= {"/dashboard": "<b id=dash>d</b>", "/projects": "<b id=list>l</b>", "/a/b": "<b id=ab>ab</b>"}
+    done = check(
+        [
+            tour(
+                "way",
+                {"target": "#dash", "path": "/dashboard*", "navigate": "https://www.example.com/projects?all=1"},
+                {"target": "#list", "buttons": [{"label": "a", "to": "last"}, {"label": "b"}]},
+                {"target": "#list", "path": "/projects*", "advance": {"path": "/projects/*"}},
+                {"target": "#one", "then": "end"},
+                {"target": "#ab", "path": "/a/*", "id": "last"},
+                show_on={"path": ["/dashboard", "/nowhere/*"]},
+            ),
+            tooltip("any", "#ab", show_on={"path": ["/dashboard", "/a/b"]}),
+        ],
+        "--url",
+        site.url,
+        "--page",
+        "/projects/*=/projects/1?tab=2",
+        "--page",
+        "/project/*=/project/1",
+    )
+    assert done.states == {"any": "found"} | {f"way.{step}": "found" for step in (1, 2, 3, 4)} | {"way.5": "not_tried"}
+    assert done.found["way.4/en"]["page"] == "/projects/1?tab=2"
+    assert [problem for problem in done.problems if "names no one page: add --page '/a/*=/…'" in problem[1]]
+    assert done.status == 0
+    assert json.loads(done.out)["unused"] == ["/project/*"]
+
+
+@pytest.mark.browser
+def test_words_are_looked_for_in_the_language_of_their_content(check: Any, site: Pages) -> None:
+    site.pages["/"] = lambda headers: (
+        (200, {}, "<button>新規</button>")
+        if headers["accept-language"].startswith("ja")
+        else (200, {}, "<button>New</button>")
+    )
+    content = {"en": {"target": "text=New", "text": "x"}, "ja": {"target": "text=新規", "text": "x"}}
+    both = [{"id": "tip", "kind": "tooltip", "content": content}]
+    assert check(both, "--url", site.url).states == {"tip": "found", "tip/ja": "found"}
+    assert list(check(both, "--url", site.url, "--locale", "ja").found) == ["tip/ja"]
+    refused = check(both, "--url", site.url, "--locale", "jp")
+    assert refused.status == 2
+    assert "Expected a locale of these messages, got jp; did you mean `ja`? - at --locale" in refused.err
+
+
+@pytest.mark.browser
+def test_a_login_goes_by_storage_state_or_header(check: Any, site: Pages, tmp_path: Path) -> None:
+    def home(headers: dict[str, str]) -> tuple[int, dict[str, str], str]:
+        if "session=ann" in headers.get("cookie", "") or headers.get("x-key") == "k":
+            return 200, {}, "<b id=mine>Mine</b>"
+        return 302, {"location": "/login?secret=1"}, ""
+
+    site.pages |= {"/home": home, "/login": "<form id=login></form>"}
+    state = tmp_path / "state.json"
+    cookie = {"name": "session", "value": "ann", "domain": "127.0.0.1", "path": "/", "expires": -1}
+    state.write_text(
+        json.dumps({"cookies": [{**cookie, "httpOnly": True, "secure": False, "sameSite": "Lax"}], "origins": []})
+    )
+    messages = [
+        tooltip("tip", "#mine", show_on={"path": "/home"}),
+        tooltip("tip2", "#mine2", show_on={"path": "/home"}),
+    ]
+    out = check(messages[:1], "--url", site.url)
+    assert out.status == 1
+    assert out.problems == [
+        ("error", "Expected the page /home, got /login: a login goes with --storage-state or --header")
+    ]
+    assert check(messages[:1], "--url", site.url, "--storage-state", state).states == {"tip": "found"}
+    assert check(messages[:1], "--url", site.url, "--header", "X-Key: k").states == {"tip": "found"}
+
+
+@pytest.mark.browser
+def test_headers_go_to_the_site_alone(check: Any, site: Pages) -> None:
+    other = Pages()
+    try:
+        other.pages = {"/x.js": "", "/sso": "<b id=sso>s</b>"}
+        site.pages["/"] = f"<script src='{other.url}/x.js'></script><img src='/pixel'><b id=new>n</b>"
+        site.pages["/sso"] = lambda headers: (302, {"location": f"{other.url}/sso"}, "")
+        messages = [tooltip("tip", "#new"), tooltip("sso", "#sso", show_on={"path": "/sso"})]
+        done = check(messages, "--url", site.url, "--header", "Authorization: Bearer s3cret")
+        assert done.states == {"tip": "found", "sso": "no_page"}
+        assert f"Expected the page /sso, got {other.url}/sso" in done.problems[0][1]
+        assert {headers.get("authorization") for _, headers in site.asked} == {"Bearer s3cret"}
+        assert {path for path, _ in other.asked} == {"/x.js", "/sso"}
+        assert not [path for path, headers in other.asked if "authorization" in headers]
+    finally:
+        other.close()
+
+
+@pytest.mark.browser
+def test_a_page_that_does_not_come_is_said_once(check: Any, site: Pages) -> None:
+    site.pages["/broken"] = lambda headers: (500, {}, "<b id=new>n</b>")
+    steps = [{"target": "#new"}, {"target": "#late", "missing": "skip"}]
+    done = check(
+        [tour("broken", *steps, show_on={"path": "/broken"}), tour("none", *steps, show_on={"path": "/none"})],
+        "--url",
+        site.url,
+    )
+    assert set(done.states.values()) == {"no_page"}
+    assert done.problems == [
+        ("error", "Expected the page /broken, got status 500"),
+        ("error", "Expected the page /none, got status 404"),
+    ]
+    assert done.status == 1
+
+
+@pytest.mark.browser
+def test_the_snippet_itself_is_not_loaded(check: Any, site: Pages) -> None:
+    site.pages |= {"/": HOME + "<script src='/sdk/engage.js'></script>", "/sdk/engage.js": ""}
+    assert check([tooltip("tip", "#new")], "--url", site.url).states == {"tip": "found"}
+    assert "/sdk/engage.js" not in {path for path, _ in site.asked}
+
+
+@pytest.mark.browser
+def test_a_narrow_window_hides_what_a_narrow_window_hides(check: Any, site: Pages) -> None:
+    site.pages["/"] = (
+        "<meta name=viewport content='width=device-width'><style>@media (width < 600px) { #new { display: none } }</style>"
+        + HOME
+    )
+    messages = [tooltip("tip", "#new")]
+    assert check(messages, "--url", site.url).states == {"tip": "found"}
+    assert check(messages, "--url", site.url, "--width", "400").states == {"tip": "hidden"}
+
+
+@pytest.mark.browser
+def test_a_page_that_moves_on_by_itself_is_followed(check: Any, site: Pages) -> None:
+    site.pages["/"] = "<script>setTimeout(() => location.replace('/app'), 300)</script>"
+    site.pages["/app"] = HOME
+    done = check([tooltip("tip", "#late")], "--url", site.url, timeout="10s")
+    assert done.states == {"tip": "found"}
+    assert done.found["tip/en"]["page"] == "/app"
+
+
+@pytest.mark.browser
+def test_a_site_that_does_not_answer_ends_with_2(check: Any, free_port: int) -> None:
+    done = check([tooltip("tip", "#new")], "--url", f"http://127.0.0.1:{free_port}")
+    assert done.status == 2
+    assert "Expected a site that answers, got net::ERR_CONNECTION_REFUSED" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_without_targets_no_site_is_asked(check: Any, free_port: int) -> None:
+    chat = {"id": "chat", "kind": "chat", "content": {"en": {"text": "x"}}}
+    done = check([chat], "--url", f"http://127.0.0.1:{free_port}", text=True)
+    assert done.status == 0
+    assert "0 targets" in done.out
+    assert "nothing to look for" in done.out
+
+
+def test_without_playwright_it_says_how_to_have_it(check: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['playwright'] = None\n")
+    # `check` has taken its environment already: the path goes by the interpreter's own option.
+    monkeypatch.setattr(sys, "executable", sys.executable)
+    done = check([tooltip("tip", "#new")], "--url", "http://127.0.0.1:9")
+    assert done.status == 2
+
+
+def test_options_about_a_site_need_one(check: Any) -> None:
+    done = check([tooltip("tip", "#new")], "--page", "/a*=/a")
+    assert done.status == 2
+    assert "--url" in done.err
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "said"),
+    [
+        (
+            {"url": "staging.example.com"},
+            "--url",
+            "Expected an address such as https://staging.example.com, got staging.example.com",
+        ),
+        ({"url": "ftp://example.com"}, "--url", "Expected an address"),
+        ({"url": "http://"}, "--url", "Expected an address"),
+        ({"url": "http://[::1"}, "--url", "Expected an address"),
+        ({"url": "http://example.com:99999"}, "--url", "Expected an address"),
+        ({"url": "https://ann:pw@example.com"}, "--url", "without a name and password"),
+        ({"pages": ["/a/*"]}, "--page", "Expected GLOB=PATH"),
+        ({"pages": ["/a/*=//evil.example"]}, "--page", "Expected GLOB=PATH"),
+        ({"pages": ["/a/*=/b/1"]}, "--page", "Expected a page that fits /a/*, got /b/1"),
+        ({"headers": ["no colon s3cret"]}, "--header", "Expected NAME: VALUE"),
+        ({"headers": ["X: a\nY: b"]}, "--header", "Expected NAME: VALUE"),
+        ({"width": 10}, "--width", "Expected 200 to 7680 pixels, got 10"),
+        ({"storage_state": Path("/nowhere.json")}, "--storage-state", "Expected a storage state of Playwright"),
+    ],
+)
+def test_what_is_given_wrong_is_named(given: dict[str, Any], field: str, said: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        site_of(**{"url": "https://example.com", **given})
+    assert caught.value.field == field
+    assert said in caught.value.message
+    assert "pw@" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("url", "origin", "start"),
+    [
+        ("https://Example.com", "https://example.com", "/"),
+        ("https://example.com:443/app?x=1#/y", "https://example.com", "/app?x=1#/y"),
+        ("http://[::1]:8080/a", "http://[::1]:8080", "/a"),
+        ("https://例え.jp/", "https://xn--r8jz45g.jp", "/"),
+    ],
+)
+def test_an_address_is_taken_as_a_browser_does(url: str, origin: str, start: str) -> None:
+    site = site_of(url)
+    assert (site.origin, site.start) == (origin, start)
+
+
+@pytest.mark.parametrize(
+    ("glob", "path", "fit"),
+    [("/a*", "/a", True), ("/a/*/c", "/a/b/c", True), ("/a.b", "/axb", False), ("*", "/x", True), ("/a", "/a/", False)],
+)
+def test_globs_fit_as_in_the_snippet(glob: str, path: str, fit: bool) -> None:
+    assert fits(glob, path) is fit
