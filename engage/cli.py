@@ -5,27 +5,42 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from engage import __version__, backtesting, differing, doctor, explaining, up
-from engage.checking import check_against, check_paths, observe
+from engage import __version__
 from engage.console import check_format, print_json, warn_of_unknown_settings
 from engage.errors import ConfigurationError, EngageError
-from engage.evaluating import evaluate_arguments, evaluate_stream
 from engage.identity_cli import identity
 from engage.keys_cli import audit, keys
+from engage.later import Later
 from engage.logs import configure_logging
 from engage.privacy_cli import hash_
-from engage.projects import FIRST
 from engage.publishing_cli import add_commands
-from engage.rulebooks import live_definitions
 from engage.settings import Settings, environment_of, load_settings
-from engage.store import STORE_ERRORS, connect
-from engage.testing import report, run_tests
 from rules import KINDS, DurationError, document_schema, parse_duration
 from rules.problems import nearest
+
+if TYPE_CHECKING:
+    from engage import (
+        backtesting,
+        checking,
+        differing,
+        doctor,
+        evaluating,
+        explaining,
+        projects,
+        rulebooks,
+        store,
+        testing,
+        up,
+    )
+else:  # each command loads what it needs
+    backtesting, checking, differing = Later("engage.backtesting"), Later("engage.checking"), Later("engage.differing")
+    doctor, evaluating, explaining = Later("engage.doctor"), Later("engage.evaluating"), Later("engage.explaining")
+    projects, rulebooks, store = Later("engage.projects"), Later("engage.rulebooks"), Later("engage.store")
+    testing, up = Later("engage.testing"), Later("engage.up")
 
 cli = typer.Typer(
     name="engage",
@@ -65,7 +80,8 @@ def serve(host: Host = None, port: Port = None, data: Data = None) -> None:
 @cli.command()
 def decide(data: Data = None) -> None:
     """Run one decider process; any number share the shards."""
-    _become("worker", "decide", settings=_settings(data_dir=data))
+    settings = _settings(data_dir=data)
+    _become("worker", "decide", *_projects(settings), settings=settings)
 
 
 @cli.command()
@@ -76,7 +92,10 @@ def work(
     data: Data = None,
 ) -> None:
     """Run one RQ worker that delivers."""
-    _become("worker", "backtest" if backtests else "work", settings=_settings(data_dir=data))
+    settings = _settings(data_dir=data)
+    if backtests:
+        _become("worker", "backtest", *_projects(settings), settings=settings)
+    _become("worker", "work", settings=settings)
 
 
 @cli.command("doctor")
@@ -103,12 +122,12 @@ def check(
     """Report every problem of the documents at once; exit status 1 when one is an error."""
     check_format(format)
     settings = _settings(data_dir=data, log_retention_ms=retention)
-    checked = check_paths(paths, settings.log_retention_ms)
+    checked = checking.check_paths(paths, settings.log_retention_ms)
     if log:
         with _store(settings) as client:
-            observed, span = observe(client, FIRST, settings.shards)
+            observed, span = checking.observe(client, projects.FIRST, settings.shards)
         typer.echo(f"beside a log of {observed.events:,} events in {span}", err=True)
-        checked = check_against(checked, paths, observed, span)
+        checked = checking.check_against(checked, paths, observed, span)
     if format == "json":
         print_json(checked)
     else:
@@ -129,11 +148,11 @@ def run_tests_(
 ) -> None:
     """Run the tests inside rules. Exit status: 0 all passed, 1 some failed, 2 a document is broken, 5 there are none."""
     check_format(format)
-    tested = run_tests(paths, alone)
+    tested = testing.run_tests(paths, alone)
     if format == "json":
         print_json(tested)
     else:
-        for line in report(tested):
+        for line in testing.report(tested):
             typer.echo(line)
     raise typer.Exit(tested.status)
 
@@ -150,9 +169,9 @@ def eval_(
     if condition == "-":
         if data is not None:
             raise typer.BadParameter("with `-` the data stands in the lines", param_hint="DATA")
-        evaluate_stream(sys.stdin.buffer, sys.stdout.buffer)
+        evaluating.evaluate_stream(sys.stdin.buffer, sys.stdout.buffer)
         return
-    typer.echo(evaluate_arguments(condition, "null" if data is None else data))
+    typer.echo(evaluating.evaluate_arguments(condition, "null" if data is None else data))
 
 
 @rules.command("backtest")
@@ -175,8 +194,8 @@ def backtest_(
     window = _duration(last, "--last")
     settings = _settings(data_dir=data)
     with _store(settings) as client, _progress() as progress:
-        plan = backtesting.plan_of(rule, every, live_definitions(client, FIRST))
-        found = backtesting.backtest(client, FIRST, settings.shards, plan, window, progress)
+        plan = backtesting.plan_of(rule, every, rulebooks.live_definitions(client, projects.FIRST))
+        found = backtesting.backtest(client, projects.FIRST, settings.shards, plan, window, progress)
     if format == "json":
         print_json(backtesting.as_document(found, every))
         return
@@ -205,12 +224,15 @@ def diff(
         return
     settings = _settings(data_dir=data)
     with _store(settings) as client:
-        _, live = live_definitions(client, FIRST)
+        _, live = rulebooks.live_definitions(client, projects.FIRST)
         before, after = (differing.definitions_of(name, live) for name in (old, new))
         lines = list(differing.differences(before, after))
         if impact:
             with _progress() as progress:
-                lines += ["", *differing.impact(client, FIRST, settings.shards, before, after, window, progress)]
+                lines += [
+                    "",
+                    *differing.impact(client, projects.FIRST, settings.shards, before, after, window, progress),
+                ]
     for line in lines:
         typer.echo(line)
 
@@ -234,8 +256,8 @@ def explain_(
     moment = explaining.moment_of(at)
     settings = _settings(data_dir=data)
     with _store(settings) as client:
-        _, definitions = live_definitions(client, FIRST)
-        found = explaining.explain_user(client, FIRST, settings.shards, definitions, user, rule, moment, lang)
+        _, definitions = rulebooks.live_definitions(client, projects.FIRST)
+        found = explaining.explain_user(client, projects.FIRST, settings.shards, definitions, user, rule, moment, lang)
     if format == "json":
         print_json(found)
         return
@@ -276,15 +298,15 @@ def common(
 def _store(settings: Settings) -> Iterator[Any]:
     """A client of the store. Raises ConfigurationError when it does not answer."""
     try:
-        with closing(connect(settings.redis_url)) as client:
+        with closing(store.connect(settings.redis_url)) as client:
             yield client
-    except STORE_ERRORS as error:
+    except store.STORE_ERRORS as error:
         hint = "start `engage up`, or set ENGAGE_REDIS_URL, or --data"
         raise ConfigurationError("a store that answers", str(error), field="ENGAGE_REDIS_URL", hint=hint) from error
 
 
 @contextmanager
-def _progress() -> Iterator[backtesting.Progress]:
+def _progress() -> "Iterator[backtesting.Progress]":
     """A bar on standard error, where a person looks at it; what it gives is told the share that is done."""
     with typer.progressbar(length=1_000, label="replaying", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
 
@@ -311,6 +333,11 @@ def _settings(**given: Any) -> Settings:
     configure_logging(settings)
     warn_of_unknown_settings()
     return settings
+
+
+def _projects(settings: Settings) -> list[str]:
+    """The ids of all projects."""
+    return [project.id for project in projects.load_projects(settings)]
 
 
 def _become(module: str, *arguments: str, settings: Settings) -> NoReturn:

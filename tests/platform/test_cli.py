@@ -286,7 +286,7 @@ def test_serve_runs_beside_a_running_store(service, free_port):
 def test_more_of_a_kind_run_beside_it_and_end_when_told(service, command):
     one = service()
     more = subprocess.Popen([sys.executable, "-m", "engage", command], env=one.environment, stderr=subprocess.PIPE)
-    until(lambda: ["worker", command] == psutil.Process(more.pid).cmdline()[-2:], what="it became the worker")
+    until(lambda: f"-m worker {command}" in " ".join(psutil.Process(more.pid).cmdline()), what="it became the worker")
     one.wait_ready()
     more.terminate()
     more.communicate(timeout=30)
