@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from engage import __version__
+from engage import __version__, ending
 from engage.console import check_format, print_json, warn_of_unknown_settings
 from engage.errors import ConfigurationError, EngageError
 from engage.identity_cli import identity
@@ -346,7 +346,12 @@ def _become(module: str, *arguments: str, settings: Settings) -> NoReturn:
 
 
 def main() -> None:
-    """The console script. Our errors are said in one line, without a traceback, and exit with 2."""
+    """The console script."""
+    ending.run(_main)
+
+
+def _main() -> None:
+    """Our errors are said in one line, without a traceback, and exit with 2."""
     try:
         cli()
     except EngageError as error:

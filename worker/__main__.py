@@ -5,6 +5,7 @@ Which projects there are is told, for it stands in the database: these processes
 import sys
 from typing import TYPE_CHECKING
 
+from engage import ending
 from engage.later import Later
 from engage.logs import configure_logging
 from engage.settings import load_settings
@@ -35,4 +36,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    ending.run(main)
