@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from typing import Literal
 
-import httpx
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,6 +17,7 @@ from engage.checking import check_paths
 from engage.database import open_database
 from engage.definitions import folder_problem
 from engage.errors import ConfigurationError, EngageError
+from engage.later import without
 from engage.projects import kept_projects
 from engage.remote import is_here
 from engage.sdk import BUILT, LOADER
@@ -26,6 +26,9 @@ from engage.store import STORE_ERRORS, connect
 from engage.times import now_ms
 from engage.up import check_port
 from engage.verified import DAYS, Users, read_users_sync
+
+with without("rich"):  # for a command line of its own
+    import httpx
 
 
 class Finding(msgspec.Struct):

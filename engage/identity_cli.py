@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engage.errors import ConfigurationError
+from engage.key_file import kept_here
 from engage.later import Later
 from engage.settings import load_settings
 
 if TYPE_CHECKING:
-    from engage import doctor, identity_check, projects, secret_keys
+    from engage import doctor, identity_check, projects
 else:
     doctor, identity_check = Later("engage.doctor"), Later("engage.identity_check")
-    projects, secret_keys = Later("engage.projects"), Later("engage.secret_keys")
+    projects = Later("engage.projects")
 
 identity = typer.Typer(name="identity", help="Identity verification.", no_args_is_help=True)
 
@@ -42,7 +43,7 @@ def check(
         hint = "set it; until then every userId is believed"
         raise ConfigurationError("an identity secret", "none", field="ENGAGE_IDENTITY_SECRET", hint=hint)
     others = {"the write key": project.write_key}
-    if secret := settings.secret_key or secret_keys.kept_here(settings.data_dir):
+    if secret := settings.secret_key or kept_here(settings.data_dir):
         others = {"the secret key": secret, **others}
     findings = identity_check.check_proof(project.identity_secrets, others, proof, user, time.time())
     for line in doctor.lines(findings):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from engage import key_file
 from engage.console import check_format, print_json, warn_of_unknown_settings
 from engage.later import Later
 from engage.settings import Settings, load_settings
@@ -69,10 +70,10 @@ def rotate_(
     settings = _settings(data)
     projects.load_projects(settings)
     made, key = _in_database(settings, secret_keys.rotate, projects.FIRST, ends)
-    secret_keys.keep_here(settings.data_dir, key)
+    key_file.keep_here(settings.data_dir, key)
     _in_database(settings, trail.record, _use("keys rotate", made))
     typer.echo(key)
-    typer.echo(f"{made.id}: kept in {settings.data_dir / secret_keys.FILE}", err=True)
+    typer.echo(f"{made.id}: kept in {settings.data_dir / key_file.FILE}", err=True)
     now = iso(now_ms())
     for other in _in_database(settings, secret_keys.listed, projects.FIRST):
         if other.id != made.id and other.ended(now) is None:

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import msgspec
 
 from engage.audit import Entry
+from engage.key_file import FILE, kept_here
 from engage.projects import Project
-from engage.secret_keys import FILE, SecretKey, kept_here, prefix_of
+from engage.secret_keys import SecretKey, prefix_of
 from engage.settings import Settings
 from engage.times import iso, now_ms
 

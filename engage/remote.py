@@ -3,13 +3,16 @@
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-import httpx
 import msgspec
 
 from engage.errors import ConfigurationError, EngageError
-from engage.secret_keys import kept_here
+from engage.key_file import kept_here
+from engage.later import without
 from engage.settings import Settings
 from rules import Problem
+
+with without("rich"):  # for a command line of its own
+    import httpx
 
 T = TypeVar("T")
 TIMEOUT: Final = httpx.Timeout(300, connect=5)  # checking thousands of new documents takes the service a while

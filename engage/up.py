@@ -20,11 +20,12 @@ from engage import valkey
 from engage.database import open_database
 from engage.definitions import folder_problem
 from engage.errors import ConfigurationError
+from engage.key_file import FILE, kept_here
 from engage.logs import get_logger
 from engage.projects import FIRST, Project, load_projects
 from engage.publications import state_of
 from engage.publishing import publish_all
-from engage.secret_keys import FILE, kept_here, prefix_of
+from engage.secret_keys import prefix_of
 from engage.settings import Settings, environment_of
 from engage.store import connect
 from engage.supervisor import READY_SECONDS, Child, StartError, Supervisor

@@ -55,7 +55,7 @@ STAGES: Final = (
     ("metrics", r"engage/metrics\.py|prometheus_client"),
     ("Redis client", r"redis/|hiredis|engage/(store|inbox)\.py|worker/transaction\.py"),
     ("engine", r"/rules/\w+\.py"),
-    ("render", r"liquid|worker/render\.py|engage/templates\.py"),
+    ("render", r"liquid|worker/render\.py|engage/rendering\.py"),
     ("queue (RQ)", r"/rq/|worker/doorbell\.py"),
     ("streams", r"engage/(stream|public)\.py"),
     ("decider", r"/worker/\w+\.py"),

