@@ -2,7 +2,8 @@
 PYTHON ?= python3
 SETUP := $(PYTHON) -I engage/bootstrap.py
 BIN := .venv/bin
-PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+# Where PYTHONDONTWRITEBYTECODE is set, as in many containers, each of pytest's processes would compile all tests again, in every run.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev demo test test-quick lint bench load chaos lock clean

@@ -8,7 +8,7 @@ from msgspec import Meta
 from engage.article_search import Hit
 from engage.backtest_runs import Run
 from engage.dead_letters import Kind as LetterKind
-from engage.publications import DocumentVersion, Publication
+from engage.published import DocumentVersion, Publication
 from engage.verified import Users
 from rules import Article, Message, Problem, Project, Rule, Segment
 from rules.documents import Kind

@@ -5,15 +5,20 @@ result. A run whose worker died is taken up again by the next worker, from its b
 """
 
 import secrets
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
-from rq import Queue
-from rq.serializers import JSONSerializer
 
 from engage.backtesting import Plan
+from engage.later import Later
 from engage.store import Script
 from engage.times import iso, now_ms
+
+if TYPE_CHECKING:
+    import rq
+    import rq.serializers
+else:
+    rq = Later("rq")
 
 QUEUE: Final = "backtests"
 JOB: Final = "worker.backtests.run"
@@ -113,7 +118,7 @@ def create(client: Any, project: str, asked: Asked) -> str:
 
 def enqueue(queue: Any, project: str, identifier: str) -> None:
     """Puts a job for a run into RQ's queue, over a connection to RQ's Redis."""
-    jobs = Queue(QUEUE, connection=queue, serializer=JSONSerializer)
+    jobs = rq.Queue(QUEUE, connection=queue, serializer=rq.serializers.JSONSerializer)
     jobs.enqueue_call(JOB, args=(project, identifier), timeout=JOB_SECONDS, result_ttl=0, failure_ttl=3_600)
 
 

@@ -5,28 +5,43 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from engage import __version__, backtesting, differing, doctor, explaining, up
-from engage.checking import check_against, check_paths, observe
+from engage import __version__, ending
 from engage.console import check_format, print_json, warn_of_unknown_settings
 from engage.errors import ConfigurationError, EngageError
-from engage.evaluating import evaluate_arguments, evaluate_stream
 from engage.identity_cli import identity
 from engage.keys_cli import audit, keys
+from engage.later import Later
 from engage.logs import configure_logging
 from engage.privacy_cli import hash_
-from engage.projects import FIRST
 from engage.publishing_cli import add_commands
-from engage.rulebooks import live_definitions
 from engage.settings import Settings, environment_of, load_settings
-from engage.site_check import WIDTH, CheckedSite, check_site, site_of
-from engage.store import STORE_ERRORS, connect
-from engage.testing import report, run_tests
 from rules import KINDS, DurationError, document_schema, parse_duration
 from rules.problems import nearest
+
+if TYPE_CHECKING:
+    from engage import (
+        backtesting,
+        checking,
+        differing,
+        doctor,
+        evaluating,
+        explaining,
+        projects,
+        rulebooks,
+        site_check,
+        store,
+        testing,
+        up,
+    )
+else:  # each command loads what it needs
+    backtesting, checking, differing = Later("engage.backtesting"), Later("engage.checking"), Later("engage.differing")
+    doctor, evaluating, explaining = Later("engage.doctor"), Later("engage.evaluating"), Later("engage.explaining")
+    projects, rulebooks, store = Later("engage.projects"), Later("engage.rulebooks"), Later("engage.store")
+    site_check, testing, up = Later("engage.site_check"), Later("engage.testing"), Later("engage.up")
 
 cli = typer.Typer(
     name="engage",
@@ -66,7 +81,8 @@ def serve(host: Host = None, port: Port = None, data: Data = None) -> None:
 @cli.command()
 def decide(data: Data = None) -> None:
     """Run one decider process; any number share the shards."""
-    _become("worker", "decide", settings=_settings(data_dir=data))
+    settings = _settings(data_dir=data)
+    _become("worker", "decide", *_projects(settings), settings=settings)
 
 
 @cli.command()
@@ -77,7 +93,10 @@ def work(
     data: Data = None,
 ) -> None:
     """Run one RQ worker that delivers."""
-    _become("worker", "backtest" if backtests else "work", settings=_settings(data_dir=data))
+    settings = _settings(data_dir=data)
+    if backtests:
+        _become("worker", "backtest", *_projects(settings), settings=settings)
+    _become("worker", "work", settings=settings)
 
 
 @cli.command("doctor")
@@ -116,7 +135,7 @@ def check(
         typer.Option("--timeout", help="With --url: how long each target may take; left out: its own, or 5s."),
     ] = None,
     width: Annotated[
-        int | None, typer.Option("--width", help=f"With --url: of the window, {WIDTH} pixels if left out.")
+        int | None, typer.Option("--width", help="With --url: of the window, 1280 pixels if left out.")
     ] = None,
     locale: Annotated[
         list[str] | None, typer.Option("--locale", help="With --url: only content of this locale.")
@@ -132,20 +151,20 @@ def check(
     site = None
     if url is not None:
         patience = None if timeout is None else _duration(timeout, "--timeout")
-        site = site_of(url, page or (), header or (), storage_state, patience, WIDTH if width is None else width, locale or ())
+        site = site_check.site_of(url, page or (), header or (), storage_state, patience, width, locale or ())
     elif any(given is not None for given in (page, storage_state, header, timeout, width, locale)):
         raise typer.BadParameter(
             "expected the address of a running site beside the options that are about it", param_hint="--url"
         )
     settings = _settings(data_dir=data, log_retention_ms=retention)
-    checked = check_paths(paths, settings.log_retention_ms)
+    checked = checking.check_paths(paths, settings.log_retention_ms)
     if log:
         with _store(settings) as client:
-            observed, span = observe(client, FIRST, settings.shards)
+            observed, span = checking.observe(client, projects.FIRST, settings.shards)
         typer.echo(f"beside a log of {observed.events:,} events in {span}", err=True)
-        checked = check_against(checked, paths, observed, span)
-    if site is not None:
-        checked = check_site(checked, paths, site)
+        checked = checking.check_against(checked, paths, observed, span)
+    on_site = None if site is None else site_check.check_site(checked, paths, site)
+    checked = on_site or checked
     if format == "json":
         print_json(checked)
     else:
@@ -154,8 +173,8 @@ def check(
                 typer.echo(str(problem))
         if checked.noted:
             typer.echo(checked.noted, err=True)
-        if isinstance(checked, CheckedSite):
-            _show_site(checked)
+        if on_site is not None:
+            _show_site(on_site)
         typer.echo(checked.summary, err=bool(checked.errors))
     raise typer.Exit(1 if checked.errors else 0)
 
@@ -168,11 +187,11 @@ def run_tests_(
 ) -> None:
     """Run the tests inside rules. Exit status: 0 all passed, 1 some failed, 2 a document is broken, 5 there are none."""
     check_format(format)
-    tested = run_tests(paths, alone)
+    tested = testing.run_tests(paths, alone)
     if format == "json":
         print_json(tested)
     else:
-        for line in report(tested):
+        for line in testing.report(tested):
             typer.echo(line)
     raise typer.Exit(tested.status)
 
@@ -189,9 +208,9 @@ def eval_(
     if condition == "-":
         if data is not None:
             raise typer.BadParameter("with `-` the data stands in the lines", param_hint="DATA")
-        evaluate_stream(sys.stdin.buffer, sys.stdout.buffer)
+        evaluating.evaluate_stream(sys.stdin.buffer, sys.stdout.buffer)
         return
-    typer.echo(evaluate_arguments(condition, "null" if data is None else data))
+    typer.echo(evaluating.evaluate_arguments(condition, "null" if data is None else data))
 
 
 @rules.command("backtest")
@@ -214,8 +233,8 @@ def backtest_(
     window = _duration(last, "--last")
     settings = _settings(data_dir=data)
     with _store(settings) as client, _progress() as progress:
-        plan = backtesting.plan_of(rule, every, live_definitions(client, FIRST))
-        found = backtesting.backtest(client, FIRST, settings.shards, plan, window, progress)
+        plan = backtesting.plan_of(rule, every, rulebooks.live_definitions(client, projects.FIRST))
+        found = backtesting.backtest(client, projects.FIRST, settings.shards, plan, window, progress)
     if format == "json":
         print_json(backtesting.as_document(found, every))
         return
@@ -244,12 +263,15 @@ def diff(
         return
     settings = _settings(data_dir=data)
     with _store(settings) as client:
-        _, live = live_definitions(client, FIRST)
+        _, live = rulebooks.live_definitions(client, projects.FIRST)
         before, after = (differing.definitions_of(name, live) for name in (old, new))
         lines = list(differing.differences(before, after))
         if impact:
             with _progress() as progress:
-                lines += ["", *differing.impact(client, FIRST, settings.shards, before, after, window, progress)]
+                lines += [
+                    "",
+                    *differing.impact(client, projects.FIRST, settings.shards, before, after, window, progress),
+                ]
     for line in lines:
         typer.echo(line)
 
@@ -273,8 +295,8 @@ def explain_(
     moment = explaining.moment_of(at)
     settings = _settings(data_dir=data)
     with _store(settings) as client:
-        _, definitions = live_definitions(client, FIRST)
-        found = explaining.explain_user(client, FIRST, settings.shards, definitions, user, rule, moment, lang)
+        _, definitions = rulebooks.live_definitions(client, projects.FIRST)
+        found = explaining.explain_user(client, projects.FIRST, settings.shards, definitions, user, rule, moment, lang)
     if format == "json":
         print_json(found)
         return
@@ -311,7 +333,7 @@ def common(
     """Proactive in-product engagement: watch what people do, show each the one thing that helps."""
 
 
-def _show_site(checked: CheckedSite) -> None:
+def _show_site(checked: "site_check.CheckedSite") -> None:
     for target in checked.targets:
         if target.state == "found":
             typer.echo(str(target))
@@ -324,15 +346,15 @@ def _show_site(checked: CheckedSite) -> None:
 def _store(settings: Settings) -> Iterator[Any]:
     """A client of the store. Raises ConfigurationError when it does not answer."""
     try:
-        with closing(connect(settings.redis_url)) as client:
+        with closing(store.connect(settings.redis_url)) as client:
             yield client
-    except STORE_ERRORS as error:
+    except store.STORE_ERRORS as error:
         hint = "start `engage up`, or set ENGAGE_REDIS_URL, or --data"
         raise ConfigurationError("a store that answers", str(error), field="ENGAGE_REDIS_URL", hint=hint) from error
 
 
 @contextmanager
-def _progress() -> Iterator[backtesting.Progress]:
+def _progress() -> "Iterator[backtesting.Progress]":
     """A bar on standard error, where a person looks at it; what it gives is told the share that is done."""
     with typer.progressbar(length=1_000, label="replaying", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
 
@@ -361,13 +383,23 @@ def _settings(**given: Any) -> Settings:
     return settings
 
 
+def _projects(settings: Settings) -> list[str]:
+    """The ids of all projects."""
+    return [project.id for project in projects.load_projects(settings)]
+
+
 def _become(module: str, *arguments: str, settings: Settings) -> NoReturn:
     """Turns into that process: the command line needs none of what it imports, and may not import the worker."""
     os.execve(sys.executable, [sys.executable, "-P", "-m", module, *arguments], environment_of(settings))
 
 
 def main() -> None:
-    """The console script. Our errors are said in one line, without a traceback, and exit with 2."""
+    """The console script."""
+    ending.run(_main)
+
+
+def _main() -> None:
+    """Our errors are said in one line, without a traceback, and exit with 2."""
     try:
         cli()
     except EngageError as error:

@@ -20,13 +20,16 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    PrimaryKeyConstraint,
     String,
     Table,
     Text,
     UniqueConstraint,
     create_engine,
     event,
+    insert,
     inspect,
+    select,
     text,
 )
 from sqlalchemy.exc import SQLAlchemyError
@@ -116,12 +119,23 @@ audit: Final = Table(
     Index("audit_at", "at"),
 )
 
+# Alembic's own, as it makes it.
+_version: Final = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+
 
 def open_database(settings: Settings) -> Engine:
     """The engine, its schema brought up to date. Safe when several processes start at once. Raises ConfigurationError."""
     engine = make_engine(settings)
     try:
-        if schema_version(engine) != HEAD:
+        version = schema_version(engine)
+        if version is None:
+            version = _make(settings, engine)
+        if version != HEAD:
             _migrate(settings, engine)
     except (SQLAlchemyError, OSError) as error:
         engine.dispose()
@@ -148,9 +162,13 @@ def make_engine(settings: Settings) -> Engine:
 def schema_version(engine: Engine) -> str | None:
     """The revision of the schema, None where there is none yet."""
     with engine.connect() as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            return None
-        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        return _revision(connection)
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(_version.name):
+        return None
+    return connection.execute(select(_version.c.version_num)).scalar()
 
 
 def _unusable(engine: Engine, said: str) -> ConfigurationError:
@@ -169,8 +187,21 @@ def _set_pragmas(connection: object, _: object) -> None:
     cursor.close()
 
 
+def _make(settings: Settings, engine: Engine) -> str | None:
+    """Makes all tables at once, as the migrations would, where there are none yet; returns the revision that is there then."""
+    with only_one(engine, settings), engine.begin() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # of itself sqlite3 makes each table for good at once
+        found = inspect(connection)
+        if not found.has_table(_version.name) and not found.has_table(projects.name):
+            metadata.create_all(connection)
+            _version.create(connection)
+            connection.execute(insert(_version).values(version_num=HEAD))
+        return _revision(connection)
+
+
 def _migrate(settings: Settings, engine: Engine) -> None:
-    """In a process of its own: Alembic takes long to load, and is needed once in the life of a schema."""
+    """In a process of its own: Alembic takes long to load, and is needed only where an older Engage made the tables."""
     command = [sys.executable, "-P", "-m", "engage.migrate"]
     done = subprocess.run(command, env=environment_of(settings), capture_output=True, text=True, check=False)
     if done.returncode:

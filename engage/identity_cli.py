@@ -3,16 +3,20 @@
 import os
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engage.doctor import lines, status
 from engage.errors import ConfigurationError
-from engage.identity_check import check_proof
-from engage.projects import FIRST, load_projects
-from engage.secret_keys import kept_here
+from engage.key_file import kept_here
+from engage.later import Later
 from engage.settings import load_settings
+
+if TYPE_CHECKING:
+    from engage import doctor, identity_check, projects
+else:
+    doctor, identity_check = Later("engage.doctor"), Later("engage.identity_check")
+    projects = Later("engage.projects")
 
 identity = typer.Typer(name="identity", help="Identity verification.", no_args_is_help=True)
 
@@ -34,15 +38,14 @@ def check(
     """
     os.umask(0o077)
     settings = load_settings(data_dir=None if data is None else str(data))
-    projects = load_projects(settings)
-    [project] = [project for project in projects if project.id == FIRST]
+    [project] = [project for project in projects.load_projects(settings) if project.id == projects.FIRST]
     if not project.identity_secrets:
         hint = "set it; until then every userId is believed"
         raise ConfigurationError("an identity secret", "none", field="ENGAGE_IDENTITY_SECRET", hint=hint)
     others = {"the write key": project.write_key}
     if secret := settings.secret_key or kept_here(settings.data_dir):
         others = {"the secret key": secret, **others}
-    findings = check_proof(project.identity_secrets, others, proof, user, time.time())
-    for line in lines(findings):
+    findings = identity_check.check_proof(project.identity_secrets, others, proof, user, time.time())
+    for line in doctor.lines(findings):
         typer.echo(line)
-    raise typer.Exit(status(findings))
+    raise typer.Exit(doctor.status(findings))

@@ -2,43 +2,31 @@
 
 import getpass
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
-import msgspec
 import typer
-from sqlalchemy import Engine
 
-from engage.audit import Entry, Use, record
-from engage.audit_api import Page
+from engage import key_file
 from engage.console import check_format, print_json, warn_of_unknown_settings
-from engage.database import open_database
-from engage.projects import FIRST, Project, load_projects
-from engage.remote import find_service
-from engage.secret_keys import FILE, SecretKey, keep_here, kept_here, listed, prefix_of, revoke, rotate
+from engage.later import Later
 from engage.settings import Settings, load_settings
 from engage.times import iso, now_ms
 from rules import DurationError, parse_duration
 
+if TYPE_CHECKING:
+    from engage import audit as trail
+    from engage import audit_api, database, keys_shown, projects, remote, secret_keys
+else:
+    trail, audit_api, database = Later("engage.audit"), Later("engage.audit_api"), Later("engage.database")
+    keys_shown, projects, remote = Later("engage.keys_shown"), Later("engage.projects"), Later("engage.remote")
+    secret_keys = Later("engage.secret_keys")
+
 T = TypeVar("T")
 keys = typer.Typer(name="keys", help="The projects' keys.", invoke_without_command=True)
 Data = Annotated[Path | None, typer.Option("--data", help="Data folder (ENGAGE_DATA_DIR).")]
-
-
-class _Shown(msgspec.Struct):
-    """A project as `engage keys --json` shows it."""
-
-    id: str
-    name: str
-    write_key: str
-    secret_keys: list[SecretKey]
-    secret_key_file: str | None
-    identity_secret: str | None
-    identity_secret_old: str | None
-    identity_enforce: str
-    allowed_origins: tuple[str, ...]
 
 
 @keys.callback()
@@ -51,13 +39,13 @@ def show(
     if context.invoked_subcommand is not None:
         return
     settings = _settings(data)
-    projects = load_projects(settings)
-    found = {project.id: _in_database(settings, listed, project.id) for project in projects}
+    kept = projects.load_projects(settings)
+    found = {project.id: _in_database(settings, secret_keys.listed, project.id) for project in kept}
     if json:
-        print_json([_shown(settings, project, found[project.id]) for project in projects])
+        print_json([keys_shown.document(settings, project, found[project.id]) for project in kept])
         return
-    for project in projects:
-        for line in _lines(settings, project, found[project.id]):
+    for project in kept:
+        for line in keys_shown.lines(settings, project, found[project.id]):
             typer.echo(line)
 
 
@@ -80,14 +68,14 @@ def rotate_(
         except DurationError as error:
             raise typer.BadParameter(str(error), param_hint="--grace") from None
     settings = _settings(data)
-    load_projects(settings)
-    made, key = _in_database(settings, rotate, FIRST, ends)
-    keep_here(settings.data_dir, key)
-    _in_database(settings, record, _use("keys rotate", made))
+    projects.load_projects(settings)
+    made, key = _in_database(settings, secret_keys.rotate, projects.FIRST, ends)
+    key_file.keep_here(settings.data_dir, key)
+    _in_database(settings, trail.record, _use("keys rotate", made))
     typer.echo(key)
-    typer.echo(f"{made.id}: kept in {settings.data_dir / FILE}", err=True)
+    typer.echo(f"{made.id}: kept in {settings.data_dir / key_file.FILE}", err=True)
     now = iso(now_ms())
-    for other in _in_database(settings, listed, FIRST):
+    for other in _in_database(settings, secret_keys.listed, projects.FIRST):
         if other.id != made.id and other.ended(now) is None:
             until = other.expires_at or "it is revoked (`engage keys revoke`)"
             typer.echo(f"{other.id} ({other.prefix}…) is valid until {until}", err=True)
@@ -100,9 +88,9 @@ def revoke_(
 ) -> None:
     """End a secret key. Running services refuse it within two seconds."""
     settings = _settings(data)
-    load_projects(settings)
-    ended = _in_database(settings, revoke, FIRST, key)
-    _in_database(settings, record, _use("keys revoke", ended))
+    projects.load_projects(settings)
+    ended = _in_database(settings, secret_keys.revoke, projects.FIRST, key)
+    _in_database(settings, trail.record, _use("keys revoke", ended))
     typer.echo(f"{ended.id} ({ended.prefix}…) was revoked at {ended.revoked_at}")
 
 
@@ -120,65 +108,21 @@ def audit(
     """
     check_format(format)
     asked: dict[str, str | int | None] = {"user": user, "key": key, "limit": limit, "before": before}
-    with closing(find_service(_settings(data))) as remote:
-        page = remote.get("/api/audit", Page, **{name: value for name, value in asked.items() if value is not None})
+    with closing(remote.find_service(_settings(data))) as service:
+        page = service.get(
+            "/api/audit", audit_api.Page, **{name: value for name, value in asked.items() if value is not None}
+        )
     if format == "json":
         print_json(page)
         return
     for entry in page.entries:
-        typer.echo(_line(entry))
+        typer.echo(keys_shown.use(entry))
     if page.next is not None:
         typer.echo(f"more with --before {page.next}", err=True)
 
 
-def _line(entry: Entry) -> str:
-    who = f"{entry.key} {entry.prefix}…" if entry.key else "no valid key"
-    times = f"  ×{entry.count} until {entry.until}" if entry.count > 1 else ""
-    return f"{entry.at}  {who:<22} {entry.address:<15} {entry.status} {entry.method} {entry.route}{times}"
-
-
-def _lines(settings: Settings, project: Project, found: list[SecretKey]) -> Iterator[str]:
-    yield f"project          {project.id} ({project.name})"
-    yield f"write key        {project.write_key}    in pages and apps: public"
-    if project.new_secret_key:
-        yield f"secret key       {project.new_secret_key}    on servers only; shown this once"
-    for key in found:
-        yield f"secret key       {_told(key)}"
-    if kept := kept_here(settings.data_dir):
-        yield f"                 {prefix_of(kept)}… is kept in {settings.data_dir / FILE}, for commands on this machine"
-    none = "not set: a userId is not verified; set ENGAGE_IDENTITY_SECRET to require userHash"
-    yield f"identity secret  {project.identity_secret or none}"
-    if project.identity_secret_old:
-        yield f"the one before   {project.identity_secret_old}    valid too (ENGAGE_IDENTITY_SECRET_OLD)"
-    yield f"allowed origins  {', '.join(project.allowed_origins) or 'any; set ENGAGE_ALLOWED_ORIGINS to restrict'}"
-
-
-def _told(key: SecretKey) -> str:
-    made = "named by ENGAGE_SECRET_KEY" if key.source == "setting" else "made"
-    text = f"{key.prefix}…  {key.id}  {made} {key.created_at}, used {key.last_used_at or 'never'}"
-    if key.revoked_at:
-        return f"{text}, revoked {key.revoked_at}"
-    if key.expires_at:
-        return f"{text}, {'ended' if key.ended(iso(now_ms())) else 'ends'} {key.expires_at}"
-    return text
-
-
-def _shown(settings: Settings, project: Project, found: list[SecretKey]) -> _Shown:
-    return _Shown(
-        project.id,
-        project.name,
-        project.write_key,
-        found,
-        str(settings.data_dir / FILE) if kept_here(settings.data_dir) else None,
-        project.identity_secret,
-        project.identity_secret_old,
-        project.identity_enforce,
-        project.allowed_origins,
-    )
-
-
-def _use(what: str, key: SecretKey) -> Use:
-    return Use(key.project, key.id, key.prefix, "-", "engage", f"{what} (by {_user()})"[:200], 0)
+def _use(what: str, key: "secret_keys.SecretKey") -> "trail.Use":
+    return trail.Use(key.project, key.id, key.prefix, "-", "engage", f"{what} (by {_user()})"[:200], 0)
 
 
 def _user() -> str:
@@ -189,7 +133,7 @@ def _user() -> str:
 
 
 def _in_database(settings: Settings, work: Callable[..., T], *given: object) -> T:
-    engine: Engine = open_database(settings)
+    engine = database.open_database(settings)
     try:
         return work(engine, *given)
     finally:

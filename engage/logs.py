@@ -4,9 +4,11 @@ import logging
 import sys
 from typing import Any, Final
 
-import structlog
-
+from engage.later import without
 from engage.settings import Settings
+
+with without("rich"):  # for tracebacks that are not ours, and half as long to load as all the rest of it
+    import structlog
 
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 

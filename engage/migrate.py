@@ -11,7 +11,7 @@ from alembic.util.exc import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
 from engage.database import make_engine, only_one
-from engage.secret_keys import keep_here
+from engage.key_file import keep_here
 from engage.settings import Settings, load_settings
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"

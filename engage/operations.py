@@ -21,7 +21,7 @@ from engage.erasing import Erased
 from engage.ingest import METRICS_PATH, ROUTES
 from engage.openapi import Answer, Operation, Parameter, document
 from engage.public import MOST_HITS, USUAL_HITS, Claim, Release
-from engage.publications import Snapshot
+from engage.published import Snapshot
 from engage.query import MOST
 from engage.rulebook_api import MAX_LISTED, USUAL_LISTED, Push, Rollback
 from engage.sdk import LOADER

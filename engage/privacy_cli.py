@@ -2,13 +2,17 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engage.privacy import hashed
-from engage.projects import FIRST, load_projects
+from engage.later import Later
 from engage.settings import load_settings
+
+if TYPE_CHECKING:
+    from engage import privacy, projects
+else:
+    privacy, projects = Later("engage.privacy"), Later("engage.projects")
 
 
 def hash_(
@@ -20,6 +24,6 @@ def hash_(
     The secret is in this installation's database.
     """
     os.umask(0o077)
-    projects = load_projects(load_settings(data_dir=None if data is None else str(data)))
-    [project] = [project for project in projects if project.id == FIRST]
-    typer.echo(hashed(project.hash_secret, value))
+    settings = load_settings(data_dir=None if data is None else str(data))
+    [project] = [project for project in projects.load_projects(settings) if project.id == projects.FIRST]
+    typer.echo(privacy.hashed(project.hash_secret, value))

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from engage.database import only_one, open_database
 from engage.database import projects as table
 from engage.errors import ConfigurationError
-from engage.secret_keys import ensure, forget_here, keep_here
+from engage.key_file import keep_here
+from engage.secret_keys import ensure, forget_here
 from engage.settings import Settings
 
 FIRST: Final = "default"

@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from engage.database import definitions, publications
 from engage.definitions import Key
+from engage.published import DocumentVersion, Publication
 from engage.texts import GROUPS, names_of, written
 from engage.times import iso, now_ms
 from rules import Definitions
@@ -16,39 +17,6 @@ from rules import Definitions
 Action = Literal["push", "rollback", "folder", "found"]
 MAX_AUTHOR: Final = 200
 _FILES: Final = msgspec.json.Decoder(dict[str, str]).decode
-
-
-class Publication(msgspec.Struct, omit_defaults=True):
-    """One rulebook: its number, and what it changed. `action`: `push`, `rollback` (to `restored`), `folder` (a watched one), or `found` (in
-    force, and not known here)."""
-
-    version: int
-    at: str
-    author: str
-    action: str
-    restored: int | None = None
-    added: list[str] = []
-    changed: list[str] = []
-    removed: list[str] = []
-
-
-class Snapshot(msgspec.Struct):
-    """A rulebook with all its texts. `folder`: the one that the service watches, and publishes from."""
-
-    version: int
-    files: dict[str, str]
-    folder: str | None
-    published: Publication | None
-
-
-class DocumentVersion(msgspec.Struct):
-    """One version of a document; `files` is null where it was removed. `rulebook`: the one that brought it (0: not known any more)."""
-
-    version: int
-    rulebook: int
-    at: str
-    author: str
-    files: dict[str, str] | None
 
 
 class Kept(msgspec.Struct):

@@ -13,7 +13,6 @@ from engage.errors import BrokenDocuments, Conflict, NotFound
 from engage.logs import get_logger
 from engage.publications import (
     Action,
-    Publication,
     State,
     changes,
     commit,
@@ -22,6 +21,7 @@ from engage.publications import (
     publication,
     state_of,
 )
+from engage.published import Publication
 from engage.rulebooks import read_definitions_sync
 from engage.store import STORE_ERRORS, Script
 from engage.texts import load_texts, place_of

@@ -5,18 +5,21 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
-from engage import pushing, standing
 from engage.console import check_format, print_json, warn_of_unknown_settings
-from engage.differing import as_markdown
 from engage.errors import ConfigurationError, NotFound
-from engage.pushing import Plan
-from engage.remote import Refused, Remote, find_service
+from engage.later import Later
 from engage.settings import load_settings
 from rules.problems import nearest
+
+if TYPE_CHECKING:
+    from engage import differing, pushing, remote, standing
+else:
+    differing, pushing = Later("engage.differing"), Later("engage.pushing")
+    remote, standing = Later("engage.remote"), Later("engage.standing")
 
 REFUSED: Final = 2
 SAID_NO: Final = 1
@@ -51,10 +54,10 @@ def push(
     change, 1 you said no, 2 refused.
     """
     check_format(format)
-    with _service(data) as remote:
-        plan = pushing.plan_push(remote, paths, prune)
+    with _service(data) as service:
+        plan = pushing.plan_push(service, paths, prune)
         question = f"Publish this over version {plan.base}?"
-        _publish(plan, lambda: pushing.push(remote, plan), question, dry_run, yes, format)
+        _publish(plan, lambda: pushing.push(service, plan), question, dry_run, yes, format)
 
 
 def rollback(
@@ -71,10 +74,10 @@ def rollback(
     Exit status: 0 done or nothing to change, 1 you said no, 2 refused.
     """
     check_format(format)
-    with _service(data) as remote:
-        plan = pushing.plan_rollback(remote, version)
+    with _service(data) as service:
+        plan = pushing.plan_rollback(service, version)
         question = f"Go back from version {plan.base} to {plan.version}?"
-        _publish(plan, lambda: pushing.roll_back(remote, plan), question, dry_run, yes, format)
+        _publish(plan, lambda: pushing.roll_back(service, plan), question, dry_run, yes, format)
 
 
 def pull(
@@ -93,11 +96,13 @@ def pull(
     Exit status: 0 done or nothing to change, 1 you said no, 2 refused.
     """
     check_format(format)
-    with _service(data) as remote:
-        plan = pushing.plan_pull(remote, folder, version, prune)
+    with _service(data) as service:
+        plan = pushing.plan_pull(service, folder, version, prune)
     if format == "text":
         for change in plan.changes:
-            for line in as_markdown([change]) if change.what == "changed" else [f"{change.what} {change.file}"]:
+            for line in (
+                differing.as_markdown([change]) if change.what == "changed" else [f"{change.what} {change.file}"]
+            ):
                 typer.echo(line)
     typer.echo(f"{folder}, as in version {plan.base}: {plan.summary}", err=True)
     if plan.changes and not dry_run:
@@ -119,8 +124,8 @@ def versions(
 ) -> None:
     """List what was published: when, by whom, and what changed; or the versions of one document."""
     check_format(format)
-    with _service(data) as remote:
-        found = pushing.list_versions(remote, document, limit)
+    with _service(data) as service:
+        found = pushing.list_versions(service, document, limit)
     if format == "json":
         print_json(found)
         return
@@ -135,10 +140,10 @@ def stats(
 ) -> None:
     """Say what became of each rule's matches, and how its experiment stands."""
     check_format(format)
-    with _service(data) as remote:
-        found: dict[str, Any] = remote.get("/api/stats", dict[str, Any])["rules"]
+    with _service(data) as service:
+        found: dict[str, Any] = service.get("/api/stats", dict[str, Any])["rules"]
         if rule is not None:
-            known = [one["id"] for one in remote.get("/api/rules", dict[str, Any])["rules"]]
+            known = [one["id"] for one in service.get("/api/rules", dict[str, Any])["rules"]]
             if rule not in known and rule not in found:
                 raise NotFound(f"the id of a rule{nearest(rule, known)}", rule, field="RULE")
             found = {name: told for name, told in found.items() if name == rule}
@@ -150,19 +155,21 @@ def stats(
 
 
 @contextmanager
-def _service(data: Path | None) -> Iterator[Remote]:
+def _service(data: Path | None) -> "Iterator[remote.Remote]":
     umask = os.umask(0o077)  # while keys may be made; files of documents are everybody's
     try:
         settings = load_settings(data_dir=None if data is None else str(data))
-        remote = find_service(settings)
+        service = remote.find_service(settings)
     finally:
         os.umask(umask)
     warn_of_unknown_settings()
-    with closing(remote):
-        yield remote
+    with closing(service):
+        yield service
 
 
-def _publish(plan: Plan, publish: Callable[[], int], question: str, dry_run: bool, yes: bool, format: str) -> None:
+def _publish(
+    plan: "pushing.Plan", publish: Callable[[], int], question: str, dry_run: bool, yes: bool, format: str
+) -> None:
     """Shows what would change, asks, and does it."""
     version = None
     if plan.errors:
@@ -173,7 +180,7 @@ def _publish(plan: Plan, publish: Callable[[], int], question: str, dry_run: boo
         _ask(yes, question)
         try:
             version = publish()
-        except Refused as refused:
+        except remote.Refused as refused:
             if not refused.problems:
                 raise
             plan.problems = refused.problems
@@ -184,17 +191,17 @@ def _publish(plan: Plan, publish: Callable[[], int], question: str, dry_run: boo
         typer.echo(f"version {version} is live now")
 
 
-def _show(plan: Plan, format: str) -> None:
+def _show(plan: "pushing.Plan", format: str) -> None:
     for problem in plan.problems:
         typer.echo(str(problem), err=True)
     if format == "text" and plan.changes:
-        for line in as_markdown(plan.changes):
+        for line in differing.as_markdown(plan.changes):
             typer.echo(line)
     live = f"version {plan.base} is live" if plan.base else "nothing is live yet"
     typer.echo(f"{live}: {plan.summary}", err=True)
 
 
-def _check_folder(plan: Plan) -> None:
+def _check_folder(plan: "pushing.Plan") -> None:
     """Raises ConfigurationError where the service publishes a folder of its own."""
     if plan.folder is not None:
         raise ConfigurationError(
@@ -216,7 +223,7 @@ def _ask(yes: bool, question: str) -> None:
         raise typer.Exit(SAID_NO)
 
 
-def _refuse(plan: Plan, format: str) -> NoReturn:
+def _refuse(plan: "pushing.Plan", format: str) -> NoReturn:
     """Ends with what is wrong with the documents."""
     for problem in plan.problems:
         typer.echo(str(problem), err=True)
@@ -226,6 +233,6 @@ def _refuse(plan: Plan, format: str) -> NoReturn:
     raise typer.Exit(REFUSED)
 
 
-def _print_published(plan: Plan, version: int | None) -> None:
+def _print_published(plan: "pushing.Plan", version: int | None) -> None:
     """`version`: the new one, null where nothing was published."""
     print_json({"base": plan.base, "version": version, "changes": plan.changes, "problems": plan.problems})

@@ -15,7 +15,7 @@ from engage.checking import documents_in, kind_of_text
 from engage.definitions import ARTICLES, FOLDERS, folder_problem, read_document
 from engage.differing import FileChange, compare
 from engage.errors import ConfigurationError, InvalidRequest
-from engage.publications import DocumentVersion, Publication, Snapshot
+from engage.published import DocumentVersion, Publication, Snapshot
 from engage.remote import Refused, Remote
 from engage.texts import GROUPS, load_texts, place_of
 from rules import Problem, parse

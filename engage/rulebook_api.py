@@ -19,7 +19,8 @@ from engage.differing import LIVE
 from engage.errors import Conflict, InvalidRequest, NotFound
 from engage.logs import get_logger
 from engage.public import read_body
-from engage.publications import MAX_AUTHOR, Publication, Snapshot, document_history, history, publication, state_of
+from engage.publications import MAX_AUTHOR, document_history, history, publication, state_of
+from engage.published import Publication, Snapshot
 from engage.publishing import publish_files, roll_back, settle, unknown_version
 from engage.query import whole_number
 from engage.settings import Settings

@@ -4,9 +4,7 @@ A key is shown when it is made. The one that this machine made also lies in its 
 commands here find it; it may be taken away.
 """
 
-import contextlib
 import hashlib
-import os
 import secrets
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -16,10 +14,10 @@ from sqlalchemy import Connection, Engine, delete, insert, or_, select, update
 
 from engage.database import secret_keys as table
 from engage.errors import ConfigurationError, Conflict, NotFound
+from engage.key_file import FILE, kept_here
 from engage.settings import Settings
 from engage.times import iso, now_ms
 
-FILE: Final = "secret-key"
 PREFIX: Final = "sk_"
 _SHOWN: Final = 7  # characters of a key that tell it apart; never more than a quarter of it
 # `first`: made with the project; `made`: by `engage keys rotate`; `setting`: named by ENGAGE_SECRET_KEY.
@@ -142,22 +140,6 @@ def note_used(connection: Connection, used: dict[str, str]) -> None:
     for identifier, at in used.items():
         later = or_(table.c.last_used_at.is_(None), table.c.last_used_at < at)
         connection.execute(update(table).where(table.c.id == identifier, later).values(last_used_at=at))
-
-
-def keep_here(data_dir: Path, key: str) -> None:
-    """Writes the key into the data folder, for this user alone."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    draft = data_dir / f"{FILE}.{os.getpid()}"
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(key + "\n")
-    draft.replace(data_dir / FILE)
-
-
-def kept_here(data_dir: Path) -> str | None:
-    with contextlib.suppress(OSError):
-        return (data_dir / FILE).read_text().strip() or None
-    return None
 
 
 def forget_here(engine: Engine, data_dir: Path) -> None:

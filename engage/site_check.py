@@ -177,7 +177,7 @@ def site_of(
     headers: Iterable[str] = (),
     storage_state: Path | None = None,
     timeout: int | None = None,
-    width: int = WIDTH,
+    width: int | None = None,
     locales: Iterable[str] = (),
 ) -> Site:
     """A Site from what the command line gives; `timeout` in ms. Raises InvalidRequest, with the option in `field`."""
@@ -193,6 +193,7 @@ def site_of(
         raise InvalidRequest("an address without a name and password", "one with them", field="--url", hint=hint)
     if storage_state is not None:
         _check_storage_state(storage_state)
+    width = WIDTH if width is None else width
     if not WIDTHS[0] <= width <= WIDTHS[1]:
         raise InvalidRequest(f"{WIDTHS[0]} to {WIDTHS[1]} pixels", str(width), field="--width")
     return Site(url, _pages(pages), _headers(headers), storage_state, timeout, width, frozenset(locales))

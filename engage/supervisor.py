@@ -184,7 +184,7 @@ class Supervisor:
     """Children in the order they depend on each other."""
 
     def __init__(self) -> None:
-        self._children: list[Child] = []
+        self._groups: list[tuple[Child, ...]] = []  # each started side by side
         self._stop = asyncio.Event()
         self._asked = 0
         self._listens = False
@@ -202,7 +202,7 @@ class Supervisor:
 
     async def start(self, *children: Child) -> None:
         """Starts these side by side and waits until all are ready. Raises StartError."""
-        self._children += children
+        self._groups.append(children)
         tasks = [asyncio.ensure_future(child.start()) for child in children]
         try:
             await asyncio.gather(*tasks)
@@ -230,11 +230,11 @@ class Supervisor:
         await self._stop.wait()
 
     async def stop(self) -> None:
-        """The last started goes first: those that use a store before the store."""
-        for child in self._children:
+        """The last started go first, those that were started together at once: those that use a store before the store."""
+        for child in self._children():
             child.stopping = True
-        for child in reversed(self._children):
-            await child.stop()
+        for group in reversed(self._groups):
+            await asyncio.gather(*(child.stop() for child in group))
         if self._listens:  # what is left is to return
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_IGN)
@@ -243,5 +243,8 @@ class Supervisor:
         self._asked += 1
         self._stop.set()
         if self._asked > 1:
-            for child in self._children:
+            for child in self._children():
                 child.kill()
+
+    def _children(self) -> list[Child]:
+        return [child for group in self._groups for child in group]

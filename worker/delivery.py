@@ -16,12 +16,13 @@ from engage.keys import ShardKeys, shard_of, shard_of_delivery
 from engage.log import failure
 from engage.logs import get_logger
 from engage.rulebooks import read_definitions_sync
-from engage.settings import load_settings
+from engage.settings import Settings, load_settings
 from engage.store import STORE_ERRORS, Script, connect
 from engage.times import iso, now_ms
 from rules import Delivery, Message
 from rules.duration import parse_duration
-from worker.doorbell import answered
+from worker.doorbell import QUEUE, answered
+from worker.queues import serve_queue
 from worker.render import RenderError, render
 from worker.transaction import FAILED_KEPT, SPREAD, TELL
 
@@ -75,7 +76,14 @@ def drain(prefix: str) -> int:
         return 0
 
 
-def warm() -> None:
+def work(settings: Settings) -> None:
+    """Runs an RQ worker until SIGTERM or SIGINT. It does not fork: a job is one pass over an outbox, and what it has
+    read stays warm."""
+    _warm()
+    serve_queue(settings, QUEUE)
+
+
+def _warm() -> None:
     """Opens what the first job would else wait for. A store that is away is met again by the job itself."""
     for client in _clients():
         try:

@@ -3,7 +3,8 @@
 from typing import Any
 
 from engage.locales import choose
-from engage.templates import MARKDOWN_FIELDS, is_template, template
+from engage.rendering import template
+from engage.templates import MARKDOWN_FIELDS, is_template
 
 
 class RenderError(Exception):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from engage.valkey import get_binary_path
+from engage.valkey import binary
 from tests.conftest import StartService, until, unused_port
 
 SLOTS = (0, 5461, 10923, 16384)
@@ -19,7 +19,7 @@ MESSAGE = {"id": "hello", "kind": "banner", "content": {"en": {"text": "Hello {{
 
 def start(folder: Path, port: int, *options: str) -> "subprocess.Popen[bytes]":
     folder.mkdir()
-    command = [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+    command = [str(binary()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
     return subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL)
 
 

@@ -31,12 +31,12 @@ RULES = {
 
 
 @pytest.fixture(scope="module")
-def product(start_service, tmp_path_factory):
+def product(module_service, tmp_path_factory):
     folder = tmp_path_factory.mktemp("backtest") / "definitions"
     for name, document in RULES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(json.dumps(document))
-    one = start_service(rules=folder)
+    one = module_service(rules=folder)
     now = datetime.now(UTC)
     days = [(now - timedelta(days=days)).isoformat() for days in (9, 2, 1)]
     calls = [

@@ -32,6 +32,12 @@ def engage(tmp_path):
     return run
 
 
+@pytest.fixture(scope="module")
+def product(module_service):
+    """A running product, for what only looks at one or runs beside it."""
+    return module_service()
+
+
 def test_version(engage):
     done = engage("--version")
     assert (done.returncode, done.stdout) == (0, f"engage {__version__}\n")
@@ -213,10 +219,9 @@ class TestDoctor:
         for what in ("python", "data folder", "log store", "database", "port", "rules"):
             assert f"good  {what}: " in done.stdout
 
-    def test_says_whether_the_service_runs(self, engage, service, free_port):
-        running = service()
-        done = engage("doctor", ENGAGE_URL=running.url)
-        assert f"good  service: runs at {running.url}" in done.stdout
+    def test_says_whether_the_service_runs(self, engage, product, free_port):
+        done = engage("doctor", ENGAGE_URL=product.url)
+        assert f"good  service: runs at {product.url}" in done.stdout
         assert "/readyz" not in done.stderr
         done = engage("doctor", ENGAGE_URL=f"http://127.0.0.1:{free_port}")
         assert f"note  service: does not answer at http://127.0.0.1:{free_port}: " in done.stdout
@@ -257,19 +262,17 @@ class TestDoctor:
             f"it holds none of rules/, messages/, segments/, project/, articles/; did you mean {folder}?" in done.stdout
         )
 
-    def test_a_store_that_may_forget_is_bad(self, engage, service):
-        queue = load_settings({"ENGAGE_DATA_DIR": str(service().data_dir)}).queue_url
+    def test_a_store_that_may_forget_is_bad(self, engage, product):
+        queue = load_settings({"ENGAGE_DATA_DIR": str(product.data_dir)}).queue_url
         done = engage("doctor", ENGAGE_REDIS_URL=queue)
         assert done.returncode == 1
         assert "bad   log store: appendonly yes, appendfsync everysec" in done.stdout
         assert "else a power cut loses events" in done.stdout
 
 
-def test_serve_runs_beside_a_running_store(service, free_port):
-    one = service()
-    more = subprocess.Popen(
-        [sys.executable, "-m", "engage", "serve", "--port", str(free_port)], env=one.environment, stderr=subprocess.PIPE
-    )
+def test_serve_runs_beside_a_running_store(product, free_port):
+    command = [sys.executable, "-m", "engage", "serve", "--port", str(free_port)]
+    more = subprocess.Popen(command, env=product.environment, stderr=subprocess.PIPE)
 
     def is_ready():
         try:
@@ -283,11 +286,10 @@ def test_serve_runs_beside_a_running_store(service, free_port):
 
 
 @pytest.mark.parametrize("command", ["decide", "work"])
-def test_more_of_a_kind_run_beside_it_and_end_when_told(service, command):
-    one = service()
-    more = subprocess.Popen([sys.executable, "-m", "engage", command], env=one.environment, stderr=subprocess.PIPE)
-    until(lambda: ["worker", command] == psutil.Process(more.pid).cmdline()[-2:], what="it became the worker")
-    one.wait_ready()
+def test_more_of_a_kind_run_beside_it_and_end_when_told(product, command):
+    more = subprocess.Popen([sys.executable, "-m", "engage", command], env=product.environment, stderr=subprocess.PIPE)
+    until(lambda: f"-m worker {command}" in " ".join(psutil.Process(more.pid).cmdline()), what="it became the worker")
+    product.wait_ready()
     more.terminate()
     more.communicate(timeout=30)
     assert more.returncode in (0, -15)

@@ -13,10 +13,11 @@ from sqlalchemy import text
 
 from engage.database import make_engine, open_database
 from engage.errors import ConfigurationError, Conflict, NotFound
+from engage.key_file import FILE, kept_here
 from engage.keyring import KeyRing
 from engage.migrate import MIGRATIONS
 from engage.projects import FIRST, load_projects
-from engage.secret_keys import FILE, kept_here, listed, revoke, rotate
+from engage.secret_keys import listed, revoke, rotate
 from engage.settings import load_settings
 
 

@@ -59,12 +59,12 @@ def _events(client, number: int) -> list[dict]:
 
 
 def test_a_new_rule_and_its_back_test_count_what_was_done_under_both_names(
-    start_service: StartService, tmp_path: Path
+    module_service: StartService, tmp_path: Path
 ) -> None:
     folder = tmp_path / "definitions"
     _write(folder, "messages", MESSAGE)
     _write(folder, "rules", OLD)
-    service = start_service(rules=folder)
+    service = module_service(rules=folder)
     _stories(service)
 
     _write(folder, "rules", DRAFT)

@@ -9,9 +9,9 @@ from alembic.script import ScriptDirectory
 from msgspec.structs import replace
 from sqlalchemy import inspect, text
 
-from engage.database import HEAD, metadata, open_database, schema_version
+from engage.database import HEAD, make_engine, metadata, open_database, schema_version
 from engage.errors import ConfigurationError
-from engage.migrate import MIGRATIONS
+from engage.migrate import MIGRATIONS, migrate
 from engage.projects import load_projects
 from engage.settings import environment_of, load_settings
 
@@ -61,14 +61,38 @@ def test_processes_that_start_together_agree(settings):
     assert len(printed) == 1
 
 
-def test_the_migrations_make_the_tables_of_the_code(settings):
-    engine = open_database(settings)
+def described(engine):
+    """What a schema is: of each table its columns, keys and indexes."""
     found = inspect(engine)
-    assert set(found.get_table_names()) == {*metadata.tables, "alembic_version"}
-    for name, table in metadata.tables.items():
-        columns = {column["name"]: column["nullable"] for column in found.get_columns(name)}
-        assert columns == {column.name: column.nullable for column in table.columns}
+    return {
+        name: (
+            [{**column, "type": repr(column["type"])} for column in found.get_columns(name)],
+            found.get_pk_constraint(name)["constrained_columns"],
+            sorted(unique["column_names"] for unique in found.get_unique_constraints(name)),
+            sorted((index["name"], index["column_names"], index["unique"]) for index in found.get_indexes(name)),
+        )
+        for name in found.get_table_names()
+    }
+
+
+def test_the_migrations_make_the_same_tables_as_a_new_database_has(settings, tmp_path):
+    older = load_settings({"ENGAGE_DATA_DIR": str(tmp_path / "older")})
+    new, migrated = open_database(settings), make_engine(older)
+    migrate(older)
+    assert described(new) == described(migrated)
+    assert described(new).keys() == {*metadata.tables, "alembic_version"}
+    assert schema_version(new) == schema_version(migrated) == HEAD
+    new.dispose()
+    migrated.dispose()
+
+
+def test_tables_of_which_nobody_knows_the_revision_are_not_taken_for_ours(settings):
+    engine = open_database(settings)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE alembic_version"))
     engine.dispose()
+    with pytest.raises(ConfigurationError, match="table projects already exists"):
+        open_database(settings)
 
 
 def test_the_code_knows_the_newest_revision(settings):

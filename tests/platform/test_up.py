@@ -22,8 +22,8 @@ HELLO = {
 
 
 @pytest.fixture(scope="module")
-def running(start_service):
-    return start_service()
+def running(module_service):
+    return module_service()
 
 
 def up(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

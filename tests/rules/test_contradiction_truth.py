@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+import pytest
 from engine_helpers import PERSON, D, H, S, event, message, rule, rulebook
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from rules.precedence import outranked
 from rules.problems import Report
 from rules.solver import Solver, TooHard
 
+pytestmark = pytest.mark.slow
 CONSTANTS: list[Any] = [None, True, False, 0, 1, 2, 2.5, -1, "", "a", "b", "1", "05", "7d", "168h", "true", "/x"]
 DATA: list[Any] = [*CONSTANTS, 3, 1.0, "2", " 1", "nan", "c", [], [1], ["a"], {}, {"a": 1}, 1e300, -0.0]
 ORDER = ["<", "<=", ">", ">="]

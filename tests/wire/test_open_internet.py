@@ -35,13 +35,13 @@ HEAD = b"POST /v1/track HTTP/1.1\r\nhost: x\r\n"
 
 
 @pytest.fixture(scope="module")
-def guarded(start_service: StartService) -> Service:
-    return start_service(env=LIMITS)
+def guarded(module_service: StartService) -> Service:
+    return module_service(env=LIMITS)
 
 
 @pytest.fixture(scope="module")
-def small(start_service: StartService) -> Service:
-    return start_service(env=SMALL)
+def small(module_service: StartService) -> Service:
+    return module_service(env=SMALL)
 
 
 def connect(service: Service) -> socket.socket:

@@ -143,9 +143,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def private(start_service: StartService, folder: Path) -> Service:
+def private(module_service: StartService, folder: Path) -> Service:
     environment = {"ENGAGE_RESPECT_DNT": "yes", "ENGAGE_IDENTITY_SECRET": IDENTITY, "ENGAGE_IDENTITY_ENFORCE": "off"}
-    return start_service(rules=folder, env=environment)
+    return module_service(rules=folder, env=environment)
 
 
 @pytest.fixture

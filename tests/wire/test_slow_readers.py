@@ -18,12 +18,12 @@ SLOW, DELIVERIES = 10, 60
 
 
 @pytest.fixture(scope="module")
-def impatient(start_service: StartService, tmp_path_factory: pytest.TempPathFactory) -> Service:
+def impatient(module_service: StartService, tmp_path_factory: pytest.TempPathFactory) -> Service:
     folder = tmp_path_factory.mktemp("slow") / "definitions"
     for kind, document in DOCUMENTS.items():
         (folder / kind).mkdir(parents=True)
         (folder / kind / f"{document['id']}.json").write_bytes(httpx.Request("POST", "http://x", json=document).content)
-    return start_service(rules=folder, env={"ENGAGE_SEND_TIMEOUT": "2s"})
+    return module_service(rules=folder, env={"ENGAGE_SEND_TIMEOUT": "2s"})
 
 
 class SlowReader(threading.Thread):

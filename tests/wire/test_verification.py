@@ -22,13 +22,13 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(scope="module")
-def guarded(start_service, tmp_path_factory) -> Service:
+def guarded(module_service, tmp_path_factory) -> Service:
     environment = {
         "ENGAGE_IDENTITY_SECRET": SECRET,
         "ENGAGE_IDENTITY_SECRET_OLD": OLD,
         "ENGAGE_IDENTITY_ENFORCE": "all",
     }
-    return start_service(rules=write_definitions(tmp_path_factory.mktemp("guarded") / "definitions"), env=environment)
+    return module_service(rules=write_definitions(tmp_path_factory.mktemp("guarded") / "definitions"), env=environment)
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from engage.locales import choose
-from engage.templates import escape_markdown, template_problems
+from engage.rendering import escape_markdown
+from engage.templates import template_problems
 from rules import Message
 from worker.render import RenderError, render
 

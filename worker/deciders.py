@@ -1,37 +1,26 @@
-"""The processes of this room: `decide` (owns shards), `work` (an RQ worker that delivers) and `backtest` (an RQ worker that runs back-tests)."""
+"""The process `python -m worker decide`: it owns its fair share of the shards."""
 
 import asyncio
 import os
 import signal
 import socket
-import sys
-import threading
-import time
 import uuid
-from typing import Any, Final
+from typing import Final
 
 import uvloop
-from rq import Queue, SimpleWorker
-from rq.serializers import JSONSerializer
 
-from engage import backtest_runs, collector
+from engage import collector
 from engage.keys import ShardKeys
 from engage.logs import get_logger
 from engage.rulebooks import RulebookReader
 from engage.settings import Settings
 from engage.shards import fixed_shards
-from engage.store import STORE_ERRORS, connect, connect_async
-from worker import backtests, delivery
+from engage.store import STORE_ERRORS, connect_async
 from worker.decider import LeaseLost, ShardDecider
-from worker.doorbell import QUEUE, Doorbell
+from worker.doorbell import Doorbell
 from worker.lease import fair_share, resign
 
 BALANCE_SECONDS: Final = 0.5
-RESUME_SECONDS: Final = 10
-MAINTENANCE_SECONDS: Final = 30
-WORKER_TTL_SECONDS: Final = (
-    30  # RQ waits for a job 15 s less at a time, and for an answer 5 s less: a dead line is noticed
-)
 log = get_logger("worker")
 
 
@@ -137,41 +126,3 @@ def decide(settings: Settings, projects: list[str]) -> None:
         await Deciders(settings, projects).run()
 
     uvloop.run(main())
-
-
-def prove(settings: Settings, projects: list[str]) -> None:
-    """Runs the RQ worker of the back-tests until SIGTERM or SIGINT. Every RESUME_SECONDS it looks for runs that nobody has any more."""
-    store: Any = connect(settings.redis_url)
-    queue: Any = connect(settings.queue_url)
-
-    def look() -> None:
-        while True:
-            try:
-                backtests.resume(store, queue, projects)
-            except STORE_ERRORS as error:
-                log.warning("store away, back-tests wait", error=str(error))
-            time.sleep(RESUME_SECONDS)
-
-    threading.Thread(target=look, name="resume", daemon=True).start()
-    _serve_queue(settings, backtest_runs.QUEUE)
-
-
-def work(settings: Settings) -> None:
-    """Runs an RQ worker until SIGTERM or SIGINT. It does not fork: a job is one pass over an outbox, and what it has
-    read stays warm."""
-    delivery.warm()
-    _serve_queue(settings, QUEUE)
-
-
-def _serve_queue(settings: Settings, name: str) -> None:
-    connection: Any = connect(settings.queue_url, timeout=None)
-    worker = SimpleWorker(
-        [Queue(name, connection=connection, serializer=JSONSerializer)],
-        connection=connection,
-        serializer=JSONSerializer,
-        maintenance_interval=MAINTENANCE_SECONDS,
-        worker_ttl=WORKER_TTL_SECONDS,
-    )
-    collector.spare()
-    worker.work(logging_level="WARNING")
-    sys.exit(0)
