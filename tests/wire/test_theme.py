@@ -51,7 +51,7 @@ def test_what_is_shown_has_it_but_what_the_site_says_outweighs_it(
     service, _ = themed
     until(lambda: sheet(service).text, what="the theme is in force")
     page = browser.new_page(color_scheme="light", bypass_csp=True)
-    page.goto(f"{service.url}/sdk/gallery?writeKey={service.write_key}&theme=Yours&show=3")  # a banner
+    page.goto(f"{service.url}/sdk/gallery?writeKey={service.write_key}&theme=Yours&show=5")  # a banner
     card, button = page.locator(".banner"), page.locator(".banner .main")
     expect(button).to_have_css("background-color", "rgb(10, 124, 102)")
     expect(card).to_have_css("border-top-left-radius", "3px")
