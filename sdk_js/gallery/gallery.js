@@ -13,7 +13,7 @@ const SAMPLES = [
   ["chat", "Conversation behind its launcher", { text: "Ann here: your invoice is on its way.", open: false, replies: [{ label: "Thank you" }] },
     { text: "担当の佐藤です。請求書をお送りしました。", open: false, replies: [{ label: "ありがとう" }] }],
   ["article", "Help article", { article: "export-troubles", title: "Trouble with the export?", text: "Three things that **usually** help." },
-    { article: "export-troubles", title: "書き出しでお困りですか?", text: "**たいていは**この三つで解決します。" }],
+    { article: "export-troubles", title: "書き出しでお困りですか？", text: "**たいていは**この三つで解決します。" }],
   ["banner", "Banner", { title: "Scheduled reports", text: "Reports can now be **sent every Monday**.", actions: ACTIONS.en },
     { title: "レポートの自動送信", text: "レポートを**毎週月曜日**に送れるようになりました。", actions: ACTIONS.ja }],
   ["banner", "Banner within the page", { text: "Your trial ends in **3 days**.", into: "main", actions: [{ label: "See plans" }] },
@@ -29,9 +29,9 @@ const SAMPLES = [
   ["checklist", "Checklist", { title: "Get started", text: "Three steps to your **first report**.", items: [{ id: "create", label: "Create a project", text: "It holds files, people and reports." }, { id: "invite", label: "Invite your team", url: "#invite", text: "They get a mail with a link." }, { id: "report", label: "Share a report", url: "#report" }] },
     { title: "はじめに", text: "**最初のレポート**まで三つの手順です。", items: [{ id: "create", label: "プロジェクトを作る", text: "ファイルも人もレポートも入ります。" }, { id: "invite", label: "チームを招待する", url: "#invite", text: "リンクをメールでお送りします。" }, { id: "report", label: "レポートを共有する", url: "#report" }] }, ["create"]],
   ["survey", "Survey: NPS, then why", { questions: [{ id: "score", type: "nps", text: "How likely are you to recommend us to a colleague?" }, { type: "choice", text: "What is missing most?", options: ["Speed", "Features", "Help"], when: { question: "score", at_most: 6 } }, { type: "text", text: "Anything else?", optional: true }] },
-    { questions: [{ id: "score", type: "nps", text: "同僚にすすめたいと思いますか?" }, { type: "choice", text: "いちばん足りないものは?", options: ["速さ", "機能", "サポート"], when: { question: "score", at_most: 6 } }, { type: "text", text: "ほかにありますか?", optional: true }] }],
-  ["survey", "Survey: CSAT", { questions: [{ type: "csat", text: "How was the help you got?", optional: true }] }, { questions: [{ type: "csat", text: "サポートはいかがでしたか?", optional: true }] }],
-  ["survey", "Survey: choices", { questions: [{ type: "choices", text: "What do you use most?", options: ["Reports", "Projects", "The assistant"] }] }, { questions: [{ type: "choices", text: "よく使うものは?", options: ["レポート", "プロジェクト", "アシスタント"] }] }],
+    { questions: [{ id: "score", type: "nps", text: "同僚にすすめたいと思いますか？" }, { type: "choice", text: "いちばん足りないものは？", options: ["速さ", "機能", "サポート"], when: { question: "score", at_most: 6 } }, { type: "text", text: "ほかにありますか？", optional: true }] }],
+  ["survey", "Survey: CSAT", { questions: [{ type: "csat", text: "How was the help you got?", optional: true }] }, { questions: [{ type: "csat", text: "サポートはいかがでしたか？", optional: true }] }],
+  ["survey", "Survey: choices", { questions: [{ type: "choices", text: "What do you use most?", options: ["Reports", "Projects", "The assistant"] }] }, { questions: [{ type: "choices", text: "よく使うものは？", options: ["レポート", "プロジェクト", "アシスタント"] }] }],
 ];
 /** Themes are nothing but custom properties on :root of the page; some say others in the dark. */
 const dark = matchMedia("(prefers-color-scheme: dark)").matches;
