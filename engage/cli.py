@@ -132,7 +132,9 @@ def check(
     site = None
     if url is not None:
         patience = None if timeout is None else _duration(timeout, "--timeout")
-        site = site_of(url, page or (), header or (), storage_state, patience, WIDTH if width is None else width, locale or ())
+        site = site_of(
+            url, page or (), header or (), storage_state, patience, WIDTH if width is None else width, locale or ()
+        )
     elif any(given is not None for given in (page, storage_state, header, timeout, width, locale)):
         raise typer.BadParameter(
             "expected the address of a running site beside the options that are about it", param_hint="--url"

@@ -28,7 +28,7 @@ from rules.problems import Path as Place
 from rules.problems import Report, Severity, line_column, nearest, show_path
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page, Route
+    from playwright.sync_api import Browser, BrowserContext, CDPSession, Page
 
 FINDER: Final = "finder.js"
 LOAD: Final = 30_000  # ms a page may take to come, or to answer
@@ -41,7 +41,7 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 COPES: Final = ("skip", "center")  # a tour that says so in `missing` goes on without the target
 LOGIN: Final = "a login goes with --storage-state or --header"
 BY_WORDS: Final = "text="
-_SNIPPET: Final = re.compile(r"/sdk/engage\.js(\?|$)")
+SNIPPET: Final = "*/sdk/engage.js*"
 _HEADER: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e\x80-\xff]*)")
 
 _RANK: Final = ("no_page", "invalid", "missing", "hidden", "found")
@@ -443,45 +443,66 @@ def _context(browser: "Browser", site: Site, language: str) -> "Iterator[Browser
             viewport={"width": site.width, "height": HEIGHT},
             locale=language.replace("_", "-"),
             storage_state=site.storage_state,
-            service_workers="block",  # they would ask past the routes
+            service_workers="block",  # they would ask for what the page may not
         )
     except _playwright().Error as error:
         raise InvalidRequest("a storage state of Playwright", _said(error), field="--storage-state") from None
     try:
-        if site.headers:
-            context.route(lambda url: url.startswith(f"{site.origin}/"), lambda route: _send(route, site.headers))
-        context.route(_SNIPPET, lambda route: route.abort())
         yield context
     finally:
         context.close()
 
 
-def _send(route: "Route", headers: Mapping[str, str]) -> None:
-    route.continue_(headers={**route.request.headers, **headers})
+@contextmanager
+def _page(context: "BrowserContext", site: Site) -> "Iterator[Page]":
+    """An empty page that does not load the snippet, and sends the headers of `site` to that site alone. It speaks to Chromium itself:
+    Playwright's own routes would send them on to wherever the site redirects, and let go what they hold when the page is closed."""
+    page = context.new_page()
+    try:
+        session = context.new_cdp_session(page)
+        session.send("Network.enable")
+        session.send("Network.setBlockedURLs", {"urls": [SNIPPET]})
+        if site.headers:
+            session.on("Fetch.requestPaused", lambda paused: _pass(session, paused, site))
+            session.send("Fetch.enable")
+        yield page
+    finally:
+        page.close()
+
+
+def _pass(session: "CDPSession", paused: Mapping[str, Any], site: Site) -> None:
+    """Lets a request go on: to the site with its headers, elsewhere without those that a redirect has kept."""
+    request = paused["request"]
+    headers = {name.lower(): value for name, value in request["headers"].items()}
+    if _origin(request["url"]) == site.origin:
+        headers = site.headers | headers  # what the page sends itself, it knows better
+    else:
+        headers = {name: value for name, value in headers.items() if site.headers.get(name) != value}
+    pairs = [{"name": name, "value": value} for name, value in headers.items()]
+    try:
+        session.send("Fetch.continueRequest", {"requestId": paused["requestId"], "headers": pairs})
+    except _playwright().Error:
+        pass  # the page is closed, and does not wait for it any more
 
 
 def _reach(context: "BrowserContext", site: Site) -> None:
     """Raises ConfigurationError unless the site answers, whatever it answers."""
-    page = context.new_page()
-    try:
-        page.goto(site.url, wait_until="commit", timeout=LOAD)
-    except _playwright().Error as error:
-        hint = "start it, or mend the address"
-        raise ConfigurationError("a site that answers", _said(error), field="--url", hint=hint) from None
-    finally:
-        page.close()
+    with _page(context, site) as page:
+        try:
+            page.goto(site.url, wait_until="commit", timeout=LOAD)
+        except _playwright().Error as error:
+            hint = "start it, or mend the address"
+            raise ConfigurationError("a site that answers", _said(error), field="--url", hint=hint) from None
 
 
 def _visit(context: "BrowserContext", site: Site, visit: str, looks: Sequence[_Look], script: str) -> None:
     """Loads one page and looks for what may be there, until all of it is found or its time is over."""
-    page = context.new_page()
-    try:
-        _load(page, site.origin + visit)
-        seen = _watch(page, site, visit, looks, script)
-    except _Trouble as trouble:
-        seen = [_Seen("no_page", visit, trouble=str(trouble))] * len(looks)
-    finally:
-        page.close()
+    with _page(context, site) as page:
+        try:
+            _load(page, site.origin + visit)
+            seen = _watch(page, site, visit, looks, script)
+        except _Trouble as trouble:
+            seen = [_Seen("no_page", visit, trouble=str(trouble))] * len(looks)
     for look, one in zip(looks, seen, strict=True):
         look.note(one)
 

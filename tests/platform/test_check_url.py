@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,11 @@ __all__ = ["bundle"]
 
 HOME = """<header><button id="new">New project</button> <a href="/team" data-engage="team">Team</a></header>
 <main><p class="row">one</p><p class="row">two</p><p id="off" style="display:none">away</p>
+<x-card><template shadowrootmode="open"><button id="inner">Inside</button></template></x-card>
+<iframe src="/frame" title="frame"></iframe>
 <script>
-  document.querySelector("main").append(Object.assign(document.createElement("x-card"), {}));
-  document.querySelector("x-card").attachShadow({mode: "open"}).innerHTML = '<button id="inner">Inside</button>';
-  setTimeout(() => document.querySelector("main").insertAdjacentHTML("beforeend", '<i id="late">late</i>'), 1200);
-</script>
-<iframe src="/frame" title="frame"></iframe></main>"""
+  setTimeout(() => document.querySelector("main").append(Object.assign(document.createElement("i"), {id: "late", textContent: "late"})), 1200);
+</script></main>"""
 STRICT = "default-src 'self' 'unsafe-inline'; require-trusted-types-for 'script'; trusted-types 'none'"
 
 
@@ -111,14 +110,20 @@ def check(bundle: Path, tmp_path: Path, write_documents: Any) -> Callable[..., D
     kept |= {"ENGAGE_DATA_DIR": str(tmp_path / "data"), "NO_COLOR": "1", "COLUMNS": "200"}
 
     def run(
-        messages: list[dict[str, Any]], *arguments: object, text: bool = False, timeout: str | None = "500ms"
+        messages: list[dict[str, Any]],
+        *arguments: object,
+        text: bool = False,
+        timeout: str | None = "500ms",
+        env: Mapping[str, str] = {},
     ) -> Done:
         folder = write_documents({f"messages/{one['id']}.json": one for one in messages})
         command = [sys.executable, "-m", "engage", "rules", "check", folder, *arguments]
         command += ["--format", "text" if text else "json", *(("--timeout", timeout) if timeout else ())]
         words = [str(word) for word in command]
         return Done(
-            subprocess.run(words, env=kept, cwd=Path.cwd(), capture_output=True, text=True, timeout=120, check=False)
+            subprocess.run(
+                words, env={**kept, **env}, cwd=Path.cwd(), capture_output=True, text=True, timeout=120, check=False
+            )
         )
 
     return run
@@ -134,11 +139,7 @@ def tooltip(name: str, target: str, **more: Any) -> dict[str, Any]:
 
 @pytest.mark.browser
 def test_every_form_of_target_is_found_where_the_snippet_finds_it(check: Any, site: Pages) -> None:
-    site.pages["/"] = lambda headers: (
-        200,
-        {"content-security-policy": STRICT.replace("; require", " 'unsafe-inline'; require")},
-        HOME,
-    )
+    site.pages["/"] = lambda headers: (200, {"content-security-policy": STRICT}, HOME)
     done = check(
         [
             tour(
@@ -160,7 +161,7 @@ def test_every_form_of_target_is_found_where_the_snippet_finds_it(check: Any, si
         timeout=None,
     )
     assert set(done.states.values()) == {"found"}, done.out
-    assert list(done.states) == ["line", "tip", *(f"all.{step}" for step in range(1, 7))] or len(done.states) == 8
+    assert len(done.states) == 8
     assert done.found["all.2/en"]["element"] == "button#new"
     assert done.status == 0
     assert not done.problems
@@ -270,9 +271,9 @@ def test_words_are_looked_for_in_the_language_of_their_content(check: Any, site:
     both = [{"id": "tip", "kind": "tooltip", "content": content}]
     assert check(both, "--url", site.url).states == {"tip": "found", "tip/ja": "found"}
     assert list(check(both, "--url", site.url, "--locale", "ja").found) == ["tip/ja"]
-    refused = check(both, "--url", site.url, "--locale", "jp")
+    refused = check(both, "--url", site.url, "--locale", "jaa")
     assert refused.status == 2
-    assert "Expected a locale of these messages, got jp; did you mean `ja`? - at --locale" in refused.err
+    assert "Expected a locale of these messages, got jaa; did you mean `ja`? - at --locale" in refused.err
 
 
 @pytest.mark.browser
@@ -379,12 +380,21 @@ def test_without_targets_no_site_is_asked(check: Any, free_port: int) -> None:
     assert "nothing to look for" in done.out
 
 
-def test_without_playwright_it_says_how_to_have_it(check: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_playwright_it_says_how_to_have_it(check: Any, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['playwright'] = None\n")
-    # `check` has taken its environment already: the path goes by the interpreter's own option.
-    monkeypatch.setattr(sys, "executable", sys.executable)
-    done = check([tooltip("tip", "#new")], "--url", "http://127.0.0.1:9")
+    done = check([tooltip("tip", "#new")], "--url", "http://127.0.0.1:9", env={"PYTHONPATH": str(tmp_path)})
     assert done.status == 2
+    assert "Expected Playwright, which drives a browser, got none - at --url" in done.err
+    assert "extra `browser`" in done.err
+
+
+@pytest.mark.browser
+def test_without_a_browser_it_says_how_to_have_one(check: Any, tmp_path: Path) -> None:
+    nothing = {"PATH": str(tmp_path), "PLAYWRIGHT_BROWSERS_PATH": str(tmp_path), "HOME": str(tmp_path)}
+    done = check([tooltip("tip", "#new")], "--url", "http://127.0.0.1:9", env=nothing)
+    assert done.status == 2
+    assert "Expected a Chromium that starts" in done.err
+    assert "apt-get install chromium" in done.err
 
 
 def test_options_about_a_site_need_one(check: Any) -> None:
