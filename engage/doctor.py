@@ -262,5 +262,5 @@ def _rules(settings: Settings) -> Iterator[Finding]:
 
 def _browser(settings: Settings) -> Iterator[Finding]:
     found = find_browser()
-    mend = "" if found else "only the browser tests need one: apt-get install chromium"
+    mend = "" if found else "only `engage rules check --url` and the browser tests need one: apt-get install chromium"
     yield Finding("good" if found else "note", "browser", found or "none", mend)

@@ -5,11 +5,13 @@ for its targets until they are there or their time is over. Nothing is clicked, 
 the visits count nowhere.
 """
 
+import asyncio
 import re
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -28,10 +30,11 @@ from rules.problems import Path as Place
 from rules.problems import Report, Severity, line_column, nearest, show_path
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page, Route
+    from playwright.async_api import Browser, BrowserContext, CDPSession, Page
 
 FINDER: Final = "finder.js"
 LOAD: Final = 30_000  # ms a page may take to come, or to answer
+HANGING: Final = 2 * LOAD  # ms after which a page is given up that does not even say that it failed
 PATIENCE: Final = 5_000  # ms a target may take that has no `timeout` of its own, as in a tour
 POLL: Final = 100  # ms between two looks
 WIDTH: Final = 1280  # px
@@ -41,7 +44,7 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 COPES: Final = ("skip", "center")  # a tour that says so in `missing` goes on without the target
 LOGIN: Final = "a login goes with --storage-state or --header"
 BY_WORDS: Final = "text="
-_SNIPPET: Final = re.compile(r"/sdk/engage\.js(\?|$)")
+SNIPPET: Final = "*/sdk/engage.js*"
 _HEADER: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e\x80-\xff]*)")
 
 _RANK: Final = ("no_page", "invalid", "missing", "hidden", "found")
@@ -217,7 +220,7 @@ def check_site(checked: Checked, paths: Iterable[Path], site: Site) -> CheckedSi
         key = one.aim.target, one.aim.where, patience
         looked.append(looks.setdefault(one.language, {}).setdefault(key, _Look(*key)))
     if any(look.where.visits for look in looked):
-        _browse(site, {language: list(group.values()) for language, group in looks.items()})
+        asyncio.run(_browse(site, {language: list(group.values()) for language, group in looks.items()}))
     tried = _judged(zip(wanted, looked, strict=True))
     problems = [*checked.problems, *(problem for _, report in messages for problem in report.problems)]
     both = summed(checked.documents, dict.fromkeys(problems))
@@ -391,40 +394,40 @@ def _follow(steps: Sequence[Step], index: int) -> list[int]:
     return [indexes.get(name, index + 1) if name else index + 1 for name in names]
 
 
-def _browse(site: Site, looks: Mapping[str, Sequence[_Look]]) -> None:
+async def _browse(site: Site, looks: Mapping[str, Sequence[_Look]]) -> None:
     """Looks for everything, by the language of the browser, and notes in each look what was seen."""
     finder = BUILT / FINDER
     if not finder.is_file():
         hint = "run `make setup`: it builds the snippet"
         raise ConfigurationError("the snippet's finder", f"{finder} is not there", hint=hint)
     script = f"targets => {{ {finder.read_text()}; return [location.href, finder.look(targets)]; }}"
-    with _chromium() as browser:
+    async with _chromium() as browser:
         for number, (language, wanted) in enumerate(looks.items()):
-            with _context(browser, site, language) as context:
+            async with _context(browser, site, language) as context:
                 if number == 0:
-                    _reach(context, site)
+                    await _reach(context, site)
                 for visit in dict.fromkeys(visit for look in wanted for visit in look.where.visits):
                     here = [look for look in wanted if visit in look.where.visits and not look.found]
                     if here:
-                        _visit(context, site, visit, here, script)
+                        await _visit(context, site, visit, here, script)
 
 
 def _playwright() -> Any:
     """Its module, which only those need who have a site checked. Raises ConfigurationError where it is not installed."""
     try:
-        return import_module("playwright.sync_api")
+        return import_module("playwright.async_api")
     except ModuleNotFoundError:
         hint = "install engage with its extra `browser`, or `pip install playwright` beside it"
         raise ConfigurationError("Playwright, which drives a browser", "none", field="--url", hint=hint) from None
 
 
-@contextmanager
-def _chromium() -> "Iterator[Browser]":
+@asynccontextmanager
+async def _chromium() -> "AsyncIterator[Browser]":
     """The machine's Chromium, else the one that Playwright has installed."""
     api = _playwright()
-    with api.sync_playwright() as playwright:
+    async with api.async_playwright() as playwright:
         try:
-            browser = playwright.chromium.launch(executable_path=find_browser())
+            browser = await playwright.chromium.launch(executable_path=find_browser(), timeout=HANGING)
         except api.Error as error:
             hint = "apt-get install chromium, or `python -m playwright install chromium`"
             raise ConfigurationError("a Chromium that starts", _said(error), field="--url", hint=hint) from None
@@ -433,64 +436,97 @@ def _chromium() -> "Iterator[Browser]":
         except api.Error as error:
             raise ConfigurationError("a browser that goes on", _said(error), field="--url") from error
         finally:
-            browser.close()
+            await _end(browser.close())
 
 
-@contextmanager
-def _context(browser: "Browser", site: Site, language: str) -> "Iterator[BrowserContext]":
+@asynccontextmanager
+async def _context(browser: "Browser", site: Site, language: str) -> "AsyncIterator[BrowserContext]":
     """A fresh profile in one language, signed in as `site` says."""
     try:
-        context = browser.new_context(
+        context = await browser.new_context(
             viewport={"width": site.width, "height": HEIGHT},
             locale=language.replace("_", "-"),
             storage_state=site.storage_state,
-            service_workers="block",  # they would ask past the routes
+            service_workers="block",  # they would ask for what the page may not
         )
     except _playwright().Error as error:
         raise InvalidRequest("a storage state of Playwright", _said(error), field="--storage-state") from None
     try:
-        if site.headers:
-            context.route(lambda url: url.startswith(f"{site.origin}/"), lambda route: _send(route, site.headers))
-        context.route(_SNIPPET, lambda route: route.abort())
         yield context
     finally:
-        context.close()
+        await _end(context.close())
 
 
-def _send(route: "Route", headers: Mapping[str, str]) -> None:
-    route.continue_(headers={**route.request.headers, **headers})
-
-
-def _reach(context: "BrowserContext", site: Site) -> None:
-    """Raises ConfigurationError unless the site answers, whatever it answers."""
-    page = context.new_page()
+@asynccontextmanager
+async def _page(context: "BrowserContext", site: Site) -> "AsyncIterator[Page]":
+    """An empty page that does not load the snippet, and sends the headers of `site` to that site alone. It speaks to Chromium itself:
+    Playwright's own routes would send them on to wherever the site redirects, and let go what they hold when the page is closed."""
+    page = await context.new_page()
     try:
-        page.goto(site.url, wait_until="commit", timeout=LOAD)
-    except _playwright().Error as error:
+        session = await context.new_cdp_session(page)
+        await session.send("Network.enable")
+        await session.send("Network.setBlockedURLs", {"urls": [SNIPPET]})
+        if site.headers:
+            session.on("Fetch.requestPaused", partial(_pass, session, site))
+            await session.send("Fetch.enable")
+        yield page
+    finally:
+        await _end(page.close())
+
+
+async def _end(closing: Awaitable[None]) -> None:
+    """Waits for what is closed, but not for long: what hangs ends with Playwright itself."""
+    try:
+        await asyncio.wait_for(closing, LOAD / 1000)
+    except (_playwright().Error, TimeoutError):
+        pass
+
+
+async def _pass(session: "CDPSession", site: Site, paused: Mapping[str, Any]) -> None:
+    """Lets a request go on: to the site with its headers, elsewhere without those that a redirect has kept."""
+    request = paused["request"]
+    headers = {name.lower(): value for name, value in request["headers"].items()}
+    if _origin(request["url"]) == site.origin:
+        headers = site.headers | headers  # what the page sends itself, it knows better
+    else:
+        headers = {name: value for name, value in headers.items() if site.headers.get(name) != value}
+    pairs = [{"name": name, "value": value} for name, value in headers.items()]
+    try:
+        await session.send("Fetch.continueRequest", {"requestId": paused["requestId"], "headers": pairs})
+    except _playwright().Error:
+        pass  # the page is closed, and does not wait for it any more
+
+
+async def _reach(context: "BrowserContext", site: Site) -> None:
+    """Raises ConfigurationError unless the site answers, whatever it answers."""
+    try:
+        async with asyncio.timeout(HANGING / 1000), _page(context, site) as page:
+            await page.goto(site.url, wait_until="commit", timeout=LOAD)
+    except (_playwright().Error, TimeoutError) as error:
         hint = "start it, or mend the address"
         raise ConfigurationError("a site that answers", _said(error), field="--url", hint=hint) from None
-    finally:
-        page.close()
 
 
-def _visit(context: "BrowserContext", site: Site, visit: str, looks: Sequence[_Look], script: str) -> None:
+async def _visit(context: "BrowserContext", site: Site, visit: str, looks: Sequence[_Look], script: str) -> None:
     """Loads one page and looks for what may be there, until all of it is found or its time is over."""
-    page = context.new_page()
+    # Much of what a browser is asked to do has no time limit of its own, and a page may hang.
+    limit = HANGING + max(look.patience for look in looks)
     try:
-        _load(page, site.origin + visit)
-        seen = _watch(page, site, visit, looks, script)
+        async with asyncio.timeout(limit / 1000), _page(context, site) as page:
+            await _load(page, site.origin + visit)
+            seen = await _watch(page, site, visit, looks, script)
     except _Trouble as trouble:
         seen = [_Seen("no_page", visit, trouble=str(trouble))] * len(looks)
-    finally:
-        page.close()
+    except TimeoutError:
+        seen = [_Seen("no_page", visit, trouble="one that does not respond")] * len(looks)
     for look, one in zip(looks, seen, strict=True):
         look.note(one)
 
 
-def _load(page: "Page", url: str) -> None:
+async def _load(page: "Page", url: str) -> None:
     api = _playwright()
     try:
-        reply = page.goto(url, wait_until="domcontentloaded", timeout=LOAD)
+        reply = await page.goto(url, wait_until="domcontentloaded", timeout=LOAD)
     except api.TimeoutError:
         raise _Trouble(f"none within {format_duration(LOAD)}") from None
     except api.Error as error:
@@ -500,28 +536,24 @@ def _load(page: "Page", url: str) -> None:
         raise _Trouble(f"status {reply.status}{login}")
 
 
-def _watch(page: "Page", site: Site, visit: str, looks: Sequence[_Look], script: str) -> list[_Seen]:
+async def _watch(page: "Page", site: Site, visit: str, looks: Sequence[_Look], script: str) -> list[_Seen]:
     """What is seen of each target at last. Raises _Trouble where the page cannot be asked."""
-    api = _playwright()
     began = time.monotonic()
     seen: list[_Seen | None] = [None] * len(looks)
     waiting = list(range(len(looks)))
     while waiting:
         spent = (time.monotonic() - began) * 1000
         try:
-            # Asking has no time limit of its own; this has, and waits for a page that is on its way to another.
-            page.wait_for_selector("html", state="attached", timeout=LOAD)
-            href, found = page.evaluate(script, [looks[number].target for number in waiting])
+            href, found = await page.evaluate(script, [looks[number].target for number in waiting])
+        except _playwright().Error as error:  # it is on its way to another page
+            if spent > LOAD:
+                raise _Trouble(f"one that cannot be asked: {_said(error)}") from None
+        else:
             for number, one in zip(waiting, found, strict=True):
                 seen[number] = _told(looks[number], one, href, site, visit)
             waiting = [number for number in waiting if not _settled(seen[number], looks[number].patience, spent)]
-            if waiting:
-                page.wait_for_timeout(POLL)
-        except api.TimeoutError:
-            raise _Trouble("one that does not respond") from None
-        except api.Error as error:
-            if spent > LOAD:
-                raise _Trouble(f"one that cannot be asked: {_said(error)}") from None
+        if waiting:
+            await asyncio.sleep(POLL / 1000)
     return [one for one in seen if one is not None]
 
 
@@ -542,7 +574,7 @@ def _told(look: _Look, found: Mapping[str, Any], href: str, site: Site, visit: s
 
 def _said(error: Exception) -> str:
     """What Playwright says, without the name of its call and the log of it."""
-    first = str(error).partition("\n")[0]
+    first = str(error).partition("\n")[0] or "none in time"
     return re.sub(r"^\w+\.\w+: ", "", first)
 
 
