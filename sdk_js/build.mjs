@@ -82,7 +82,7 @@ const buildParts = (hash, write) =>
     write,
   });
 /** The same for the parts: what neither the loader, the service, the browser nor a stored value knows. */
-const INTERNAL_OF_PARTS = /^(behind|bare|since|entry|showing|box|late|own|element|later|brief|forced|notBefore|holdUntil|interrupts|problem|ready|report|keep|memory|recall|alone|forget|shadow|dock|leave|users|sheets|observer|boxOf)$/;
+const INTERNAL_OF_PARTS = /^(behind|bare|since|entry|showing|box|late|own|element|later|forced|notBefore|holdUntil|interrupts|problem|ready|report|keep|memory|recall|alone|forget|shadow|dock|leave|users|sheets|observer|boxOf|front|covered|roots|again|brief)$/;
 const draft = await buildParts("draft", false);
 const digest = createHash("sha256");
 for (const { text } of draft.outputFiles) digest.update(text);

@@ -2,8 +2,8 @@ import type { Delivery } from "../types";
 
 /** Whether a path fits one of the patterns; `*` stands for anything. No pattern: every path fits. */
 export function pathMatches(patterns: string | readonly string[] | null | undefined, path = location.pathname): boolean {
-  if (!patterns || !patterns.length) return true;
-  return (typeof patterns === "string" ? [patterns] : patterns).some((pattern) => {
+  if (!patterns?.length) return true;
+  return [patterns].flat().some((pattern) => {
     const source = pattern.split("*").map((part) => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&"));
     return new RegExp(`^${source.join(".*")}$`).test(path);
   });

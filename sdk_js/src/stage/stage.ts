@@ -42,7 +42,7 @@ export function createStage(core: Core): Stage {
   let abort = new AbortController();
   /** Tells the browser's other tabs what was claimed here. */
   const others = self.BroadcastChannel && new BroadcastChannel("engage");
-  if (others) others.onmessage = ({ data }) => [...entries].forEach((entry) => entry.claimed || entry.delivery.delivery_id !== data || entries.delete(entry));
+  if (others) others.onmessage = ({ data }) => entries.forEach((entry) => entry.claimed || entry.delivery.delivery_id !== data || entries.delete(entry));
 
   function enter(delivery: Delivery, given: Partial<Entry> = {}): void {
     const entry: Entry = {
@@ -96,7 +96,7 @@ export function createStage(core: Core): Stage {
   /** Looks at all that waits, the most important first, and begins what can be shown. */
   function pump(): void {
     queueMicrotask(() => core.emit("looked", entries));
-    if (document.visibilityState === "hidden") return;
+    if (document.hidden) return;
     const now = Date.now();
     const closed = new Set<Lane>();
     let waiting = false;
@@ -116,11 +116,8 @@ export function createStage(core: Core): Stage {
       }
       const place = laneOf(kind, entry);
       entry.behind = place.entry;
-      if (place.entry || closed.has(place)) {
-        continue;
-      } else if (!valid(kind, entry)) {
-        continue;
-      } else if (ready(kind, entry)) {
+      if (place.entry || closed.has(place) || !valid(kind, entry)) continue;
+      if (ready(kind, entry)) {
         place.entry = entry.behind = entry;
         void begin(kind, entry, place);
       } else {
@@ -174,8 +171,10 @@ export function createStage(core: Core): Stage {
       }
     }
     // The page may have changed while the claim was on its way.
-    if (entry.claimed && !(ready(kind, entry) && document.visibilityState === "visible")) await giveBack(entry);
-    else if (entry.claimed) return perform(kind, entry, place);
+    if (entry.claimed) {
+      if (!document.hidden && ready(kind, entry)) return perform(kind, entry, place);
+      await giveBack(entry);
+    }
     free(place, entry);
   }
   async function giveBack(entry: Entry): Promise<void> {

@@ -1,4 +1,4 @@
-import { deep, useDeep } from "../ui/target";
+import { deep, loadDeep } from "../ui/target";
 import type { Watch } from "./kind";
 
 
@@ -21,11 +21,12 @@ export function createWatch(changed: () => void): Watch {
     set(on) {
       if (on === observing) return;
       observing = on;
-      document[on ? "addEventListener" : "removeEventListener"]("load", look, true); // of a frame
+      // Of a frame; of a popover, which no attribute tells of.
+      for (const type of ["load", "toggle"]) document[on ? "addEventListener" : "removeEventListener"](type, look, true);
       if (!on) return observer.disconnect();
       observer.observe(document, ALL);
       // What is waited for is not in the document; it may be elsewhere.
-      if (!deep) void import("../ui/deep").then((loaded) => (useDeep(loaded.deep), look()), () => {});
+      if (!deep) void loadDeep().then(look);
     },
   };
 }

@@ -1,13 +1,11 @@
 import type { Kind, Scene, Showing } from "../stage/kind";
 import { createWatch } from "../stage/watch";
 import { el, icon, CROSS, appear, text } from "../ui/dom";
-import { ARROW, createFollower, move, stand } from "../ui/follow";
+import { createFollower, move, stand } from "../ui/follow";
 import type { Size } from "../ui/follow";
 import { labelsFor, languageOf } from "../ui/labels";
-import { place } from "../ui/place";
 import type { Box } from "../ui/place";
 import { prose } from "../ui/prose";
-import { enterRoot } from "../ui/root";
 import { findTarget } from "../ui/target";
 import { LABELS } from "./labels";
 import type { Labels } from "./labels";
@@ -18,7 +16,7 @@ export * from "../shared";
 export const kind: Kind = {
   interrupts: false,
   problem: ({ content }) => (text(content.target) && text(content.text) ? undefined : "expected content.target and content.text"),
-  ready: ({ content }) => !!findTarget(text(content.target)),
+  ready: ({ content }) => !!findTarget(content.target as string),
   watch: createWatch,
   show: showTooltip,
 };
@@ -28,7 +26,6 @@ export const kind: Kind = {
 function showTooltip(scene: Scene): Showing {
   const { content } = scene.delivery;
   const labels = labelsFor<Labels>(scene.delivery, LABELS);
-  const root = enterRoot(css + ARROW, () => finish("parked"));
   const title = text(content.title);
   const name = title || labels.tip;
   const arrow = el("div", { class: "arrow" });
@@ -38,23 +35,23 @@ function showTooltip(scene: Scene): Showing {
     { class: "card tooltip", role: "dialog", "aria-label": name, lang: languageOf(scene.delivery), dir: "auto", tabindex: "-1" },
     arrow,
     el("button", { type: "button", class: "close", "aria-label": labels.close, onclick: () => finish("dismissed") }, icon(CROSS)),
-    el("div", { class: "words", role: "status" }, title ? el("h2", {}, title) : undefined, prose(text(content.text))),
+    el("div", { class: "words", role: "status" }, title && el("h2", {}, title), prose(content.text as string)),
     buttons,
   );
-  const dot = content.hotspot !== true ? undefined : el("button", { type: "button", class: "dot", "aria-label": name, "aria-expanded": "false", onclick: () => open(!!card.hidden) });
+  const dot = content.hotspot === true && el("button", { type: "button", class: "dot", "aria-label": name, "aria-expanded": "false", onclick: () => open(!!card.hidden) });
   const layer = el("div", { class: "tips", onkeydown: key }, dot, card);
-  const follower = createFollower(card, draw, () => finish("parked"));
+  const follower = createFollower(css, layer, card, draw, () => finish("parked"));
 
   function draw(rect: Box | undefined, size: Size, view: Size): void {
     if (dot && rect) move(dot, rect.left + rect.width - 12, rect.top - 12);
-    stand(card, arrow, place(rect, size, view, text(content.placement)), size);
+    stand(card, arrow, rect, size, view, content.placement);
   }
   function open(wanted: boolean): void {
     card.hidden = !wanted;
-    dot?.setAttribute("aria-expanded", `${wanted}`);
+    if (dot) dot.ariaExpanded = `${wanted}`;
     if (!wanted) return;
     scene.report("Message Clicked", { button: "hotspot" });
-    card.focus({ preventScroll: true });
+    card.focus();
   }
   function key(event: KeyboardEvent): void {
     if (event.key !== "Escape" || card.hidden) return;
@@ -73,15 +70,12 @@ function showTooltip(scene: Scene): Showing {
   function close(): void {
     follower.stop();
     document.removeEventListener("click", used, true);
-    layer.remove();
-    root.leave();
   }
 
   if (content.actions) void import("../ui/actions").then(({ actionButtons }) => buttons.append(...actionButtons(scene, close)));
   card.hidden = !!dot;
-  root.shadow.append(layer);
   document.addEventListener("click", used, true);
-  follower.to(() => findTarget(text(content.target)));
+  follower.to(() => findTarget(content.target as string));
   appear(layer);
   return { box: buttons, close };
 }

@@ -1,5 +1,4 @@
 import { el, icon, CROSS, text } from "../ui/dom";
-import { media } from "../ui/media";
 import { prose } from "../ui/prose";
 import { advanceOf, branchesOf } from "./content";
 import type { Step } from "./content";
@@ -44,6 +43,7 @@ export function createPopover(labels: Labels, language: string, { back, next, cl
     el("div", { class: "bar", "aria-hidden": "true" }, bar),
   );
   let plain = true;
+  let shown: Step | undefined;
   return {
     box,
     later,
@@ -55,7 +55,9 @@ export function createPopover(labels: Labels, language: string, { back, next, cl
       const branches = branchesOf(step);
       plain = !branches.length && !Object.keys(advanceOf(step)).length;
       if (plain) branches.push({ label: index === count - 1 ? labels.done : labels.next });
-      show.replaceChildren(...[media(step, text(step.title))].filter((node) => node !== undefined));
+      shown = step;
+      show.replaceChildren();
+      if (text(step.image) || text(step.video)) void import("../ui/media").then(({ media }) => shown === step && show.append(media(step, text(step.title)) ?? ""), () => {});
       title.textContent = text(step.title);
       title.hidden = !title.textContent;
       body.replaceChildren(prose(text(step.text)));

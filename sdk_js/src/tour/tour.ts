@@ -5,12 +5,10 @@ import { tourMemory } from "../stage/memory";
 import type { Kind, Scene, Showing } from "../stage/kind";
 import { el, appear } from "../ui/dom";
 import { borrowFocus, cycleTab, typing } from "../ui/focus";
-import { ARROW, createFollower, stand } from "../ui/follow";
+import { createFollower, stand } from "../ui/follow";
 import type { Size } from "../ui/follow";
 import { labelsFor, languageOf } from "../ui/labels";
-import { place } from "../ui/place";
 import type { Box } from "../ui/place";
-import { enterRoot } from "../ui/root";
 import { deep } from "../ui/deep";
 import { findTarget, useDeep } from "../ui/target";
 import { advanceOf, arrived, follows, precedes, stepReady, stepsOf } from "./content";
@@ -40,7 +38,6 @@ export const kind: Kind = {
 
 function showTour(scene: Scene): Showing {
   const steps = stepsOf(scene.delivery);
-  const root = enterRoot(css + ARROW, () => leave("parked"));
   const popover = createPopover(labelsFor<Labels>(scene.delivery, LABELS), languageOf(scene.delivery), { back, next, close: () => leave("dismissed") });
   const light = el("div", { class: "light" });
   const layer = el("div", { class: "tour" }, light, popover.box);
@@ -49,7 +46,7 @@ function showTour(scene: Scene): Showing {
   let index = scene.step;
   let bare = scene.bare;
   let undo = (): void => {};
-  const follower = createFollower(popover.box, draw, () => leave("parked"));
+  const follower = createFollower(css, layer, popover.box, draw, () => leave("parked"));
 
   function leave(how: "completed" | "dismissed" | "parked", at = index): void {
     close();
@@ -103,11 +100,11 @@ function showTour(scene: Scene): Showing {
     layer.classList.toggle("bare", !rect);
     const halo = rect && { left: rect.left - HALO, top: rect.top - HALO, width: rect.width + 2 * HALO, height: rect.height + 2 * HALO };
     setBox(light, halo ?? { left: view.width / 2, top: view.height / 2, width: 0, height: 0 });
-    stand(popover.box, popover.arrow, place(halo, size, view, steps[index]?.placement), size);
+    stand(popover.box, popover.arrow, halo, size, view, steps[index]?.placement);
   }
   function key(event: KeyboardEvent): void {
     const ours = event.composedPath().includes(popover.box);
-    if (event.defaultPrevented || event.isComposing || (!ours && typing())) return;
+    if (event.defaultPrevented || event.isComposing || (!ours && (typing() || deep.covered(layer)))) return;
     if (event.key === "Escape") leave("dismissed");
     else if (/^Arrow(Left|Right)$/.test(event.key)) {
       const forward = (event.key === "ArrowRight") !== (getComputedStyle(popover.box).direction === "rtl");
@@ -120,12 +117,9 @@ function showTour(scene: Scene): Showing {
     undo();
     follower.stop();
     document.removeEventListener("keydown", key, true);
-    layer.remove();
-    root.leave();
     returnFocus();
   }
 
-  root.shadow.append(layer);
   document.addEventListener("keydown", key, true);
   enter(index);
   const returnFocus = borrowFocus(popover.box);

@@ -52,4 +52,38 @@ function squash(words: string): string {
   return words.replace(/\s+/g, " ").trim().toLowerCase();
 }
 
-export const deep = { find, boxOf, roots };
+/** What the browser draws in front of all else: a modal window, a popover, what fills the screen. */
+const TOP = ":is(:modal,:popover-open)";
+
+/** Takes a layer to where it is in front and can be used: into what is in front of all else with the target in it (as it is
+ * drawn: through slots, shadow roots and frames); without a target, into the page's modal window. */
+function front(layer: HTMLElement, target: Element | undefined, enter: (into?: Element | ShadowRoot) => HTMLElement): void {
+  let at: Element | undefined | null = target ?? modal();
+  while (at && !(at.ownerDocument === document && at.matches(TOP))) {
+    const root = at.getRootNode() as unknown as { host?: Element; defaultView?: Window };
+    at = at.assignedSlot ?? at.parentElement ?? root.host ?? root.defaultView?.frameElement;
+  }
+  const into = at?.shadowRoot ?? at ?? undefined;
+  const { host, activeElement } = layer.getRootNode() as ShadowRoot;
+  if (into === ((host as HTMLElement).popover ? host.parentNode! : undefined)) return;
+  const element = enter(into);
+  if (into) {
+    element.popover = "manual";
+    element.showPopover?.();
+    // Many a window takes a press outside its edges for one beside it.
+    for (const type of ["click", "mousedown", "pointerdown", "keydown"]) element.addEventListener(type, (event) => event.stopPropagation());
+  }
+  (activeElement as HTMLElement | null)?.focus({ preventScroll: true });
+}
+
+function modal(): Element | undefined {
+  return [...document.querySelectorAll(":modal")].pop();
+}
+
+/** Whether the page's modal window keeps it from use. */
+function covered(node: Node): boolean {
+  const window = modal();
+  return !!window && !window.contains((node.getRootNode() as ShadowRoot).host);
+}
+
+export const deep = { find, boxOf, roots, front, covered };

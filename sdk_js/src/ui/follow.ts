@@ -1,9 +1,9 @@
 import arrow from "./arrow.css";
-import type { Box, Place } from "./place";
-import { deep } from "./target";
-
-/** The style of a card that points at something: of its `.arrow`. */
-export const ARROW: string = arrow;
+import { place } from "./place";
+import type { Box } from "./place";
+import { enterRoot } from "./root";
+import type { Root } from "./root";
+import { deep, loadDeep } from "./target";
 
 export interface Size {
   width: number;
@@ -19,29 +19,39 @@ export interface Follower {
 }
 
 /**
- * Calls `draw` in every frame in which the target, the window or `card` (the size of which counts) has changed. An
- * element that is gone is looked for again, for a framework may have put another one in its place; `gone` when there is
- * none.
+ * Puts `layer` on the page, in the style of `css` and that of an `.arrow`, and calls `draw` in every frame in which the
+ * target, the window or `card` (the size of which counts) has changed. An element that is gone is looked for again, for a
+ * framework may have put another one in its place; `gone` when there is none.
  */
-export function createFollower(card: HTMLElement, draw: (rect: Box | undefined, size: Size, view: Size) => void, gone: () => void): Follower {
+export function createFollower(css: string, layer: HTMLElement, card: HTMLElement, draw: (rect: Box | undefined, size: Size, view: Size) => void, gone: () => void): Follower {
   let find: (() => Element | undefined) | undefined;
   let target: Element | undefined;
+  let root: Root | undefined;
   let drawn = "";
   let frame = requestAnimationFrame(next);
-  // Where the page is zoomed by CSS, what is measured is not what is set; where nobody knows by how much, nothing is set.
-  (card.parentElement!.style.zoom as unknown) = 1 / document.documentElement.currentCSSZoom;
+  enter();
+  if (!deep) void loadDeep();
 
   function next(): void {
     frame = requestAnimationFrame(next);
-    if (target && !(target.isConnected && target.getClientRects().length)) {
+    if (target && !target.getClientRects().length) {
       target = find?.();
       if (!target) return gone();
     }
     look();
   }
+  /** Goes there, from where it was. */
+  function enter(into?: Element | ShadowRoot): HTMLElement {
+    root?.leave();
+    root = enterRoot(css + arrow, gone, into);
+    root.shadow.append(layer);
+    // Where the page is zoomed by CSS, what is measured is not what is set; where nobody knows by how much, nothing is set.
+    (layer.style.zoom as unknown) = 1 / root.element.currentCSSZoom;
+    return root.element;
+  }
   function look(): void {
-    const { left, top, width, height } = target ? (deep?.boxOf(target) ?? target.getBoundingClientRect()) : ({} as Box);
-    const box = target && { left, top, width, height };
+    deep?.front(layer, target, enter);
+    const box = target && (deep?.boxOf(target) ?? target.getBoundingClientRect());
     const size = { width: card.offsetWidth, height: card.offsetHeight };
     const view = { width: document.documentElement.clientWidth, height: innerHeight };
     const now = JSON.stringify([box, size, view]);
@@ -59,12 +69,18 @@ export function createFollower(card: HTMLElement, draw: (rect: Box | undefined, 
       drawn = "";
       look();
     },
-    stop: () => cancelAnimationFrame(frame),
+    stop() {
+      cancelAnimationFrame(frame);
+      layer.remove();
+      root?.leave();
+    },
   };
 }
 
-/** Puts a card, and its arrow, where `place` says. */
-export function stand(box: HTMLElement, arrow: HTMLElement, { side, left, top, arrow: at }: Place, { width, height }: Size): void {
+/** Puts a card, and its arrow, beside its target. */
+export function stand(box: HTMLElement, arrow: HTMLElement, target: Box | undefined, size: Size, view: Size, asked: unknown): void {
+  const { side, left, top, arrow: at } = place(target, size, view, asked as string);
+  const { width, height } = size;
   const along = at - 6.5;
   const [x, y] = { bottom: [along, -6], top: [along, height - 7], right: [-6, along], left: [width - 7, along], center: [0, 0] }[side] as [number, number];
   move(box, left, top);

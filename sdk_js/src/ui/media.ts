@@ -2,6 +2,8 @@ import { safeImage } from "../markdown/url";
 import type { Dict } from "../types";
 import { el, text } from "./dom";
 
+export * from "../shared";
+
 /** The picture or the video of a message, if its address is one that may be loaded. */
 export function media({ image, video, alt }: Dict, title: string): HTMLElement | undefined {
   const [film, picture] = [safeImage(video), safeImage(image)];

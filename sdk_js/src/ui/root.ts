@@ -15,6 +15,7 @@ interface Host {
 let common: Host | undefined;
 
 export interface Root {
+  readonly element: HTMLElement;
   readonly shadow: ShadowRoot;
   /** The stack of cards in the corner. */
   readonly dock: HTMLElement;
@@ -24,7 +25,7 @@ export interface Root {
 
 /** A place on the page: what all messages share, or one's own at the start of `into`. `gone` is called when the page takes
  * it out: frameworks draw anew what they own, and some the whole body. */
-export function enterRoot(css: string, gone: () => void, into?: Element): Root {
+export function enterRoot(css: string, gone: () => void, into?: Element | ShadowRoot): Root {
   const host = into ? createHost("span") : (common = common?.element.isConnected ? common : createHost("div"));
   if (!host.element.isConnected) (into ?? document.documentElement)[into ? "prepend" : "append"](host.element);
   adopt(host, base);

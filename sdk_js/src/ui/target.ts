@@ -10,6 +10,11 @@ export function useDeep(loaded: Deep): void {
   deep = loaded;
 }
 
+/** Where it cannot be had, what needs it is not found. */
+export function loadDeep(): Promise<void> {
+  return import("./deep").then((loaded) => useDeep(loaded.deep), () => {});
+}
+
 /** The first element that can be seen of those that `target` names: a CSS selector, or what `deep.ts` knows beside. */
 export function findTarget(target: string): Element | undefined {
   return visible(() => document.querySelectorAll(target)) ?? (deep && visible(() => deep!.find(target)));
