@@ -272,7 +272,8 @@ def _check_storage_state(path: Path) -> None:
 def _origin(url: str) -> str:
     """As a browser writes it. Raises ValueError for a port or host that cannot be."""
     parts = urlsplit(url)
-    host = (parts.hostname or "").encode("idna").decode()
+    host = parts.hostname or ""
+    host = host if host.isascii() else host.encode("idna").decode()
     port = "" if parts.port in (None, DEFAULT_PORTS.get(parts.scheme)) else f":{parts.port}"
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
