@@ -54,7 +54,7 @@ export const COMMANDS: Record<string, Command> = {
   reset: (client) => client.reset(),
   show(client, delivery) {
     if (!isDict(delivery) || !isKind(delivery.kind) || !isDict(delivery.content)) {
-      return expected("{kind, content} of a known kind", delivery);
+      return expected("{kind, content}", delivery);
     }
     client.show(delivery as unknown as Delivery);
   },

@@ -41,7 +41,7 @@ function createApi(): Api {
 
   /** Does as the person wishes; without a wish, as the page says. */
   function obey(): void {
-    if (!options || !store) return;
+    if (!store) return;
     // Nobody looks at it yet, and nobody may ever.
     if ((document as Prerendering).prerendering) return document.addEventListener("prerenderingchange", obey);
     wish ??= store.get(WISH);
@@ -51,23 +51,22 @@ function createApi(): Api {
       waiting.length = 0;
     }
     if (wish !== undefined) store.set(WISH, wish);
-    if (client || (wish ?? (options.consent && OUT)) === OUT) return;
-    client = startClient(options, store, emitter);
+    if (client || (wish ?? (options!.consent && OUT)) === OUT) return;
+    client = startClient(options!, store, emitter);
     waiting.splice(0).forEach(run);
     emitter.emit("ready", undefined);
   }
   function init(given: unknown): string | void {
     const read = readOptions(given, scriptHost);
     if (typeof read === "string") return read;
-    if (options) return "already called";
+    if (store) return "already called";
     options = read;
     store = createStore(read.writeKey, read.storage);
-    addEventListener("storage", noticed);
     obey();
   }
-  /** Another tab signed in or out, or was told the person's wish. */
-  function noticed({ key }: StorageEvent): void {
-    if (!key?.includes(".id.")) return;
+  /** Another tab signed in or out, or was told the person's wish; from the back/forward cache it is not known who did what. */
+  function noticed({ key, persisted }: Partial<StorageEvent & PageTransitionEvent>): void {
+    if (!store || !(persisted || key?.includes(".id."))) return;
     wish = undefined;
     obey();
     client?.look();
@@ -78,7 +77,6 @@ function createApi(): Api {
   }
   function shutdown(): void {
     client?.stop();
-    removeEventListener("storage", noticed);
     client = options = store = undefined;
   }
   function on(event: unknown, listener: unknown): string | void {
@@ -120,6 +118,8 @@ function createApi(): Api {
       return client?.identity.userId();
     },
   };
+  addEventListener("storage", noticed);
+  addEventListener("pageshow", noticed);
   for (const name of names) api[name] = (...args: unknown[]) => run([name, ...args]);
   return api as Api;
 }

@@ -50,7 +50,7 @@ export function createOutbox(store: Store): Outbox {
       size -= events.shift()!.length;
       dropped++;
     }
-    if (dropped && !full) warn("queue full: oldest dropped");
+    if (dropped && !full) warn("queue full, oldest lost");
     full = dropped > 0;
   }
   function added(): void {

@@ -88,8 +88,7 @@ export function createSender(options: Options, outbox: Outbox, emit: Emitter["em
     if (document.hidden && !left) void send();
   }
   function leave(): void {
-    left = true;
-    outbox.leave(left);
+    outbox.leave((left = true));
     // One batch is all a beacon may carry. It is not settled: nobody hears how it fared, and the next page sends again
     // what is still stored.
     const batch = outbox.waiting(BATCH_BYTES, BATCH_EVENTS);
@@ -97,8 +96,7 @@ export function createSender(options: Options, outbox: Outbox, emit: Emitter["em
   }
   function come(): void {
     if (!left) return;
-    left = false;
-    outbox.leave(left);
+    outbox.leave((left = false));
     wake();
   }
   function adopt(): void {

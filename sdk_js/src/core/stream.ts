@@ -80,8 +80,7 @@ export function createStream(options: Options, named: () => Record<string, strin
     }
   }
   function seen(): void {
-    if (document.hidden) disconnect();
-    else if (!source) connect();
+    if (document.hidden || !source) connect();
   }
   return {
     open() {

@@ -1,4 +1,8 @@
 import type { Core, Delivery } from "../types";
+import type { Waiting } from "./kind";
+
+/** A tour that goes on from another page keeps others from the screen for so long, while its element does not come. ms */
+const HOLD = 5_000;
 
 /** A message left for longer than this is not taken up again. ms */
 const FORGET_AFTER = 30 * 24 * 3600_000;
@@ -15,10 +19,24 @@ export interface Kept {
 export interface Memory {
   keep(core: Core, delivery: Delivery, step: number, shown: boolean): void;
   forget(core: Core, deliveryId: string | undefined): void;
-  ids(core: Core): string[];
-  recall(core: Core, deliveryId: string): Kept | undefined;
+  /** What was under way when the last page went away goes on here; of several tabs in one. */
+  resume(core: Core, stage: Taking): void;
   /** Runs `work` in one tab at a time; `done` lets the next one in. */
   alone(deliveryId: string, signal: AbortSignal, work: (done: () => void) => void): void;
+}
+
+/** What the stage lends to a memory. */
+export interface Taking {
+  readonly entries: Set<Under>;
+  /** Until another person is here; ended for good with the stage. */
+  signal(): AbortSignal;
+  known(delivery: Delivery): boolean;
+  enter(delivery: Delivery, given: Partial<Under>): void;
+}
+interface Under extends Waiting {
+  claimed: boolean;
+  holdUntil: number;
+  done?: () => void;
 }
 
 export const tourMemory: Memory = {
@@ -30,16 +48,24 @@ export const tourMemory: Memory = {
   forget(core, deliveryId) {
     if (deliveryId) core.store.remove(key(deliveryId));
   },
-  ids: (core) => core.store.keys("tour.").map((name) => name.slice(5)),
-  recall(core, deliveryId) {
-    try {
-      const kept = JSON.parse(core.store.get(key(deliveryId)) ?? "") as Kept;
-      if (kept.delivery.delivery_id === deliveryId && kept.at > Date.now() - FORGET_AFTER) return kept;
-    } catch {
-      // not ours, or of another release
-    }
-    this.forget(core, deliveryId);
-    return undefined;
+  resume(core, stage) {
+    const { entries, signal, known, enter } = stage;
+    const take = (): void => {
+      for (const name of core.store.keys("tour.")) {
+        tourMemory.alone(name.slice(5), signal(), (done) => {
+          const kept = recall(core, name);
+          if (!kept || known(kept.delivery)) return done();
+          enter(kept.delivery, { ...kept, claimed: true, holdUntil: Date.now() + HOLD, done });
+        });
+      }
+    };
+    // Of a page that goes into the back/forward cache the next one takes it; and when that page comes back, it takes it again.
+    // Before a tour hears of it, so that what leaves the screen is not shown again.
+    addEventListener("pagehide", ({ persisted }) => {
+      for (const entry of entries) if (persisted && entry.done && entries.delete(entry)) entry.done();
+    });
+    addEventListener("pageshow", ({ persisted }) => persisted && !signal().aborted && take());
+    take();
   },
   /** By a Web Lock: the browser hands over when the tab closes or crashes. Where there are none (pages without https)
    * every tab runs it. */
@@ -49,6 +75,17 @@ export const tourMemory: Memory = {
     else void run();
   },
 };
+
+function recall(core: Core, name: string): Kept | undefined {
+  try {
+    const kept = JSON.parse(core.store.get(name)!) as Kept;
+    if (key(kept.delivery.delivery_id!) === name && kept.at > Date.now() - FORGET_AFTER) return kept;
+  } catch {
+    // not ours, or of another release
+  }
+  core.store.remove(name);
+  return undefined;
+}
 
 function key(deliveryId: string): string {
   return "tour." + deliveryId;

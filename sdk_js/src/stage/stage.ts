@@ -2,7 +2,6 @@ import type { Core, Delivery, KindName, Stage } from "../types";
 import { claim, release } from "./claim";
 import type { Ending, Kind, Scene, Showing, Waiting, Watch } from "./kind";
 import { expired, pathMatches } from "./match";
-import type { Memory } from "./memory";
 
 /** A tour that waits for its next element keeps others from the screen for so long. ms */
 const HOLD = 5_000;
@@ -135,7 +134,7 @@ export function createStage(core: Core): Stage {
       ({ kind }) => {
         loaded.set(name, kind);
         if (kind.watch && !watches.has(kind.watch)) watches.set(kind.watch, kind.watch(pump));
-        if (kind.memory) resume(kind.memory);
+        kind.memory?.resume(core, { entries, signal: () => abort.signal, known, enter });
         kind.resume?.(core);
         pump();
       },
@@ -267,19 +266,8 @@ export function createStage(core: Core): Stage {
     if (name) core.emit(name.toLowerCase(), all);
   }
 
-  /** What was under way when the last page went away; of several tabs one goes on. */
-  function resume(memory: Memory): void {
-    for (const id of memory.ids(core)) {
-      memory.alone(id, abort.signal, (done) => {
-        const kept = memory.recall(core, id);
-        if (!kept || known(kept.delivery)) return done();
-        enter(kept.delivery, { step: kept.step, shown: kept.shown, claimed: true, holdUntil: Date.now() + HOLD, done });
-      });
-    }
-  }
   function clear(): void {
     abort.abort();
-    abort = new AbortController();
     entries.clear();
     const shown = [...lanes.values()];
     lanes.clear();
@@ -308,6 +296,7 @@ export function createStage(core: Core): Stage {
     },
     clear() {
       clear();
+      abort = new AbortController();
       finished.clear();
     },
     stop() {

@@ -34,7 +34,6 @@ export function late(entry: Waiting): void {
 }
 
 /** The release of the page, as it says itself: `<meta name="engage-release" content="2026.11.2">`. */
-export function release(): { release?: string } {
-  const told = document.querySelector<HTMLMetaElement>("meta[name='engage-release']")?.content;
-  return told ? { release: told } : {};
+export function release(): { release: string | undefined } {
+  return { release: document.querySelector<HTMLMetaElement>("meta[name='engage-release']")?.content || undefined };
 }

@@ -57,7 +57,7 @@ export function createPopover(labels: Labels, language: string, { back, next, cl
       if (plain) branches.push({ label: index === count - 1 ? labels.done : labels.next });
       shown = step;
       show.replaceChildren();
-      if (text(step.image) || text(step.video)) void import("../ui/media").then(({ media }) => shown === step && show.append(media(step, text(step.title)) ?? ""), () => {});
+      if (step.image || step.video) void import("../ui/media").then(({ media }) => shown === step && show.append(media(step, text(step.title)) ?? ""), () => {});
       title.textContent = text(step.title);
       title.hidden = !title.textContent;
       body.replaceChildren(prose(text(step.text)));
@@ -70,7 +70,7 @@ export function createPopover(labels: Labels, language: string, { back, next, cl
         el("button", { type: "button", class: at < branches.length - 1 ? "quiet" : "main", onclick: () => next(plain ? undefined : label, to) }, label),
       );
       buttons.replaceChildren(...(earlier ? [backwards] : []), ...forward);
-      if (focused) (forward[forward.length - 1] ?? box).focus({ preventScroll: true }); // the one that had it is gone
+      if (focused) (forward[forward.length - 1] ?? box).focus(); // the one that had it is gone
       box.setAttribute("aria-labelledby", title.hidden ? "text" : "title");
     },
   };

@@ -1,5 +1,4 @@
 import { safeLink } from "../markdown/url";
-import { pathMatches } from "../stage/match";
 import { createWatch } from "../stage/watch";
 import { tourMemory } from "../stage/memory";
 import type { Kind, Scene, Showing } from "../stage/kind";
@@ -43,6 +42,7 @@ function showTour(scene: Scene): Showing {
   const layer = el("div", { class: "tour" }, light, popover.box);
   /** The steps before this one. */
   const trail: number[] = [];
+  const ending = new AbortController();
   let index = scene.step;
   let bare = scene.bare;
   let undo = (): void => {};
@@ -67,7 +67,7 @@ function showTour(scene: Scene): Showing {
     if (!last || !popover.plain) scene.report("Message Clicked", { step: index + 1, ...how });
     if (last) return leave("completed");
     trail.push(index);
-    const url = how.button ? safeLink(steps[index]?.navigate) : undefined;
+    const url = !!how.button && safeLink(steps[index]!.navigate);
     if (url && url !== location.href) {
       leave("parked", to);
       location.assign(url);
@@ -93,14 +93,14 @@ function showTour(scene: Scene): Showing {
     follower.to(target ? () => findTarget(target) : undefined);
     undo = awaitDoing(scene.core, advanceOf(step), () => follower.target, did);
     scene.keep(index);
-    scene.report("Tour Step Viewed", { step: index + 1, ...(step.target && { target: bare ? "missing" : "found" }), ...release() });
+    scene.report("Tour Step Viewed", { ...(step.target && { target: bare ? "missing" : "found" }), ...release() });
     bare = false;
   }
   function draw(rect: Box | undefined, size: Size, view: Size): void {
     layer.classList.toggle("bare", !rect);
     const halo = rect && { left: rect.left - HALO, top: rect.top - HALO, width: rect.width + 2 * HALO, height: rect.height + 2 * HALO };
     setBox(light, halo ?? { left: view.width / 2, top: view.height / 2, width: 0, height: 0 });
-    stand(popover.box, popover.arrow, halo, size, view, steps[index]?.placement);
+    stand(popover.box, popover.arrow, halo, size, view, steps[index]!.placement);
   }
   function key(event: KeyboardEvent): void {
     const ours = event.composedPath().includes(popover.box);
@@ -113,14 +113,19 @@ function showTour(scene: Scene): Showing {
     } else return ours ? cycleTab(event, popover.box, follower.target) : undefined;
     event.preventDefault();
   }
+  function hide({ persisted }: PageTransitionEvent): void {
+    if (persisted) leave("parked");
+  }
   function close(): void {
     undo();
     follower.stop();
-    document.removeEventListener("keydown", key, true);
+    ending.abort();
     returnFocus();
   }
 
-  document.addEventListener("keydown", key, true);
+  const { signal } = ending;
+  document.addEventListener("keydown", key, { signal, capture: true });
+  addEventListener("pagehide", hide, { signal });
   enter(index);
   const returnFocus = borrowFocus(popover.box);
   appear(layer);
@@ -131,7 +136,7 @@ function showTour(scene: Scene): Showing {
       // A router may draw the next page only after this; the target's absence is noticed by `follow`.
       const step = steps[index]!;
       if (arrived(step)) did("path");
-      else if (!pathMatches(step.path) || (step.target && !follower.target?.isConnected && !stepReady(step))) leave("parked");
+      else if (!stepReady(step)) leave("parked");
     },
     close,
   };

@@ -70,8 +70,8 @@ function front(layer: HTMLElement, target: Element | undefined, enter: (into?: E
   if (into) {
     element.popover = "manual";
     element.showPopover?.();
-    // Many a window takes a press outside its edges for one beside it.
-    for (const type of ["click", "mousedown", "pointerdown", "keydown"]) element.addEventListener(type, (event) => event.stopPropagation());
+    // Many a window takes a press outside its edges for one beside it, and keys for its own.
+    for (const type of ["click", "keydown"]) element.addEventListener(type, (event) => event.stopPropagation());
   }
   (activeElement as HTMLElement | null)?.focus({ preventScroll: true });
 }
@@ -82,8 +82,7 @@ function modal(): Element | undefined {
 
 /** Whether the page's modal window keeps it from use. */
 function covered(node: Node): boolean {
-  const window = modal();
-  return !!window && !window.contains((node.getRootNode() as ShadowRoot).host);
+  return modal()?.contains((node.getRootNode() as ShadowRoot).host) === false;
 }
 
 export const deep = { find, boxOf, roots, front, covered };
