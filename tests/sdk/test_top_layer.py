@@ -273,3 +273,17 @@ def test_a_page_that_is_zoomed_within_its_body(service: FakeService, site: Site)
     start(service, STEPS[1])
     expect(card(page, "Say yes")).to_be_visible()
     lit(page, "#yes")
+
+
+def test_it_is_not_printed_from_there(service: FakeService, site: Site) -> None:
+    site.add("/", ["page"], body=DIALOG)
+    page = site.open()
+    page.locator("#open").click()
+    start(service, STEPS[1])
+    expect(card(page, "Say yes")).to_be_visible()
+    page.emulate_media(media="print")
+    expect(page.locator(".popover")).to_be_hidden()
+    expect(page.locator(".light")).to_be_hidden()
+    expect(page.locator("#yes")).to_be_visible()
+    page.emulate_media(media="screen")
+    expect(card(page, "Say yes")).to_be_visible()
