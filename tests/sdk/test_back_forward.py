@@ -21,10 +21,10 @@ WITNESS = (
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Playwright's own Chromium has no such cache."""
+    """Playwright switches this cache off."""
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
-            executable_path=find_browser(),
+            executable_path=find_browser(whole=True),
             args=list(QUIET_BROWSER),
             ignore_default_args=["--disable-back-forward-cache"],
         )
@@ -48,7 +48,7 @@ def leave(service: FakeService, page: Page, path: str = "/second") -> None:
 
 
 def back(page: Page, path: str = "/") -> None:
-    page.evaluate("history.back(); null")
+    page.evaluate("setTimeout(() => history.back()); null")
     page.wait_for_function(
         "path => location.pathname === path && restored === 1", arg=path
     )  # there is no load to wait for
@@ -126,7 +126,7 @@ def test_a_tour_is_where_it_is_now(service: FakeService, site: Site) -> None:
     page.wait_for_function("location.pathname === '/second'")  # the browser may have put it out for its lock
     button(page, "Next").click()
     expect(page.locator(".tour")).to_have_count(0)
-    page.evaluate("history.back(); null")
+    page.evaluate("setTimeout(() => history.back()); null")
     expect(card(page, "Three")).to_be_visible()
     assert page.evaluate("restored") == 2
     button(page, "Done").click()
@@ -198,3 +198,19 @@ def test_who_objected_elsewhere_is_left_alone_here(service: FakeService, site: S
     service.wait(lambda: service.stream_count() == 0)
     assert "Never" not in service.names()
     assert list(page.evaluate("Object.values(localStorage)")) == ["1"]
+
+
+@pytest.mark.usefixtures("pages")
+def test_a_conversation_knows_what_was_said_on_another_page(service: FakeService, site: Site) -> None:
+    page = come(service, site)
+    replies = [{"label": "One", "text": "First."}, {"label": "Two", "text": "Second."}, {"label": "Three"}]
+    service.deliver(delivery_id="c", kind="chat", content={"text": "Well?", "replies": replies})
+    chat = page.locator(".chat")
+    chat.get_by_role("button", name="One").click()
+    expect(chat.locator(".line").last).to_contain_text("First.")
+    leave(service, page)
+    chat.get_by_role("button", name="Two").click()
+    expect(chat.locator(".line").last).to_contain_text("Second.")
+    back(page)
+    expect(chat.locator(".line").last).to_contain_text("Second.")
+    expect(chat.get_by_role("button", name="Two")).to_have_count(0)

@@ -37,7 +37,7 @@ def test_a_page_that_the_browser_prerenders(service: FakeService, site: Site, tm
     """In a Chromium that nobody drives: where one is driven by Playwright, nothing is prerendered."""
     site.add("/", ["page"], head=RULES + FIRST)
     site.add("/second", ["page"], head=SECOND)
-    browser = find_browser()
+    browser = find_browser(whole=True)
     assert browser
     command = [
         browser,

@@ -133,7 +133,10 @@ export function resume(core: Core, slot: Slot): void {
 }
 
 function listen(core: Core, slot: Slot): void {
-  if (!heard) addEventListener("storage", ({ key }) => key?.endsWith("." + KEY) && restore());
+  if (!heard) {
+    addEventListener("storage", ({ key }) => key?.endsWith("." + KEY) && restore());
+    addEventListener("pageshow", ({ persisted }) => persisted && restore()); // it may have gone on on another page
+  }
   heard = { core, slot };
 }
 
