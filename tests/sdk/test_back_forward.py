@@ -79,7 +79,7 @@ def test_events_and_messages_go_on_and_none_is_doubled(service: FakeService, sit
     page.evaluate("engage.track('Back')")
     service.wait_event("Back")
     assert sorted(service.names()) == ["Back", "First", "Leaving", "page", "page"]
-    assert page.evaluate("Object.keys(localStorage).filter(key => key.includes('.queue.'))") == []
+    page.wait_for_function("!Object.keys(localStorage).some(key => key.includes('.queue.'))")
     service.deliver(delivery_id="c", **CHAT)
     page.get_by_role("button", name="Yes").click()
     service.wait_event("Message Completed")

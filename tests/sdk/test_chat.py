@@ -224,6 +224,21 @@ class TestLauncher:
         expect(launcher(page)).to_have_accessible_name("Open the chat")
         expect(page.locator(".badge")).to_be_hidden()
 
+    def test_who_closes_it_before_all_of_it_is_loaded_finds_it_again(self, service: FakeService, site: Site) -> None:
+        page = site.open()
+        held: list[Any] = []
+        deliver(service, replies=TREE)
+        expect(card(page)).to_be_visible()
+        page.route("**/sdk/part-*.js", lambda route: held.append(route))
+        say(page, "Plans")
+        say(page, "Close")
+        service.wait(lambda: (page.wait_for_timeout(20), bool(held))[1])
+        for route in held:
+            route.continue_()
+        page.unroute("**/sdk/part-*.js")
+        expect(launcher(page)).to_be_visible()
+        expect(card(page)).to_be_hidden()
+
     def test_one_that_does_not_interrupt_waits_with_a_badge(self, service: FakeService, site: Site) -> None:
         page = site.open()
         deliver(service, replies=TREE, open=False)

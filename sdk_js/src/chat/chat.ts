@@ -46,22 +46,33 @@ function showChat(scene: Scene): Showing {
   slot.view?.close();
   slot.standing = false;
   slot.end = () => scene.end(talk.answered ? "closed" : "dismissed");
-  const { close, card } = (slot.view = createView(core, talk, {
+  /** What makes it stand is on its way. */
+  let coming: Promise<unknown> | undefined;
+  const view: View = (slot.view = createView(core, talk, {
     tell: scene.report,
     changed: stand,
     dismissed() {
-      close();
+      if (coming) return void coming.then(() => view.wishes.dismissed());
+      leave();
       slot.end!();
     },
     gone() {
-      close();
+      leave();
       scene.end(talk.answered ? "closed" : "parked");
     },
   }));
-  function stand(): void {
-    import("./standing").then(({ stand }) => stand(core, slot), () => (card.hidden = false));
+  const { close, card } = view;
+  function leave(): void {
+    close();
+    slot.view = undefined;
   }
-  if (input || past || !open) stand();
+  function stand(): void {
+    coming = import("./standing").then(({ stand }) => stand(core, slot), () => (card.hidden = false)).then(() => (coming = undefined));
+  }
+  if (input || past || !open) {
+    card.hidden = true; // it would grow under the hand
+    stand();
+  }
   // A prompt takes no focus: it waits to be turned to. It is read out by a live region, which has to be there before it speaks.
   const spoken = el("div", { class: "hidden", role: "status" });
   card.append(spoken);
