@@ -75,7 +75,7 @@ export function openPanel(core: Core, id: string, from: Delivery, reader: Reader
   async function draw(to: View): Promise<void> {
     view = to;
     back.hidden = !trail.length;
-    const query = "query" in to ? to.query : "";
+    const query = queryOf(to);
     if (field.value.trim() !== query) field.value = query;
     const current = (): boolean => view === to && panel.isConnected;
     const heading = "query" in to ? (query ? labels.results : labels.center) : "";
@@ -118,9 +118,8 @@ export function openPanel(core: Core, id: string, from: Delivery, reader: Reader
   function look(): void {
     clearTimeout(timer);
     const query = field.value.trim();
-    const searching = "query" in view;
-    if ("query" in view ? view.query === query : !query) return;
-    if (!searching) trail.push(view);
+    if (queryOf(view) === query) return;
+    if ("article" in view) trail.push(view);
     const before = query ? undefined : trail.pop();
     void draw(before ?? { query });
   }
@@ -138,7 +137,7 @@ export function openPanel(core: Core, id: string, from: Delivery, reader: Reader
   }
   /** A link to another article is followed in here. */
   function follow(event: MouseEvent): void {
-    const article = articleOf((event.target as Element).closest("a")?.hash);
+    const article = articleOf((event.target as Element).closest("a")?.hash ?? "");
     if (!article) return;
     event.preventDefault();
     go({ article });
@@ -174,6 +173,11 @@ export function openPanel(core: Core, id: string, from: Delivery, reader: Reader
   appear(panel);
   void draw(view);
   return (opened = { close });
+}
+
+/** What stands in the field. */
+function queryOf(view: View): string {
+  return "query" in view ? view.query : "";
 }
 
 function skeleton(width: number): HTMLElement {

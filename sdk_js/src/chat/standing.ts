@@ -1,4 +1,5 @@
 import { searchArticles } from "../article/load";
+import { report } from "../stage/stage";
 import type { Core } from "../types";
 import { el, icon, text } from "../ui/dom";
 import { labelsFor } from "../ui/labels";
@@ -149,20 +150,11 @@ function restore(): void {
   view?.close();
   slot.end?.();
   slot.view = slot.open = slot.end = undefined;
-  if (talk) revive(core, slot, { ...talk, open: view ? view.talk.open : talk.open }, reporter(core, talk));
+  if (talk) revive(core, slot, { ...talk, open: view ? view.talk.open : talk.open }, (event, properties) => report(core, { delivery: talk.delivery, step: 0 }, event, properties));
 }
 
 function revive(core: Core, slot: Slot, talk: Conversation, tell: Wishes["tell"]): void {
   slot.view = createView(core, talk, { tell, changed() {}, dismissed() {}, gone() {} });
   slot.standing = false;
   stand(core, slot, true);
-}
-
-function reporter(core: Core, { delivery }: Conversation): Wishes["tell"] {
-  const { delivery_id, rule_id, message_id, kind, variant = null } = delivery;
-  return (event, properties) => {
-    const all = { delivery_id, rule_id, message_id, kind, variant, step: 1, ...properties };
-    core.track(event, all);
-    if (event.startsWith("Message ")) core.emit(event.slice(8).toLowerCase(), all);
-  };
 }

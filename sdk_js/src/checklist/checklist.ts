@@ -26,7 +26,10 @@ export const kind: Kind = {
   show: () => {
     throw new Error("a checklist shows itself");
   },
-  own: take,
+  own(core, entry, begin) {
+    take(core, entry, begin);
+    return true;
+  },
   moved() {
     for (const { delivery, view } of standing.values()) view.away(!pathMatches(delivery.show_on?.path));
   },
@@ -39,19 +42,15 @@ export const kind: Kind = {
 const others = self.BroadcastChannel && new BroadcastChannel("engage.checklist");
 if (others) others.onmessage = ({ data }) => standing.get(data as string)?.view.close();
 
-function take(core: Core, entry: Waiting, begin: (delivery: Delivery) => void): true {
+function take(core: Core, entry: Waiting, begin: (delivery: Delivery) => void): void {
   const { delivery, report } = entry;
   const id = delivery.delivery_id;
   const problem = kind.problem(delivery);
-  if (problem) {
-    core.emit("error", new Error(`message ${delivery.message_id ?? ""}: ${problem}`));
-    return true;
-  }
+  if (problem) return core.emit("error", new Error(`message ${delivery.message_id ?? ""}: ${problem}`));
   const known = standing.get(id);
   if (known) {
     known.delivery = delivery;
-    known.view.update(delivery.done ?? []);
-    return true;
+    return known.view.update(delivery.done ?? []);
   }
   // Whether it is open, in this browser; nothing: it was not here before.
   const key = "list." + id;
@@ -75,5 +74,4 @@ function take(core: Core, entry: Waiting, begin: (delivery: Delivery) => void): 
     report("Message Shown", {});
   }
   view.update(delivery.done ?? []);
-  return true;
 }

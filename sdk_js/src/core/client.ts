@@ -1,3 +1,4 @@
+import { articleOf } from "../article/link";
 import { stringify } from "./json";
 import type { Core, Delivery, Dict, KindName, Options, PartModule, Stage, Store } from "../types";
 import type { Emitter } from "./emitter";
@@ -106,7 +107,7 @@ export function startClient(options: Options, store: Store, emitter: Emitter): C
   }
   /** A link to a help article opens it. */
   function follow(): void {
-    const article = location.hash.split("#engage-article=")[1];
+    const article = articleOf(location.hash);
     if (article) show({ kind: "article", content: { article } });
   }
   follow();

@@ -4,9 +4,9 @@ import { createListening } from "./listening";
 type Navigating = { navigation?: EventTarget };
 
 /**
- * Calls `moved(before)` whenever the address changes within this document, and `follow` when its fragment did. By the Navigation API where there is one, so
- * that nothing of the page is touched; else by wrapping the two history methods, which pass everything through.
- * Returns what undoes it.
+ * Calls `moved(before)` whenever the address changes within this document, and `follow` when its fragment did. By the
+ * Navigation API where there is one, so that nothing of the page is touched; else by wrapping the two history methods,
+ * which pass everything through. Returns what undoes it.
  */
 export function watchAddress(moved: (before: string) => void, follow: () => void): () => void {
   let href = place();

@@ -1,4 +1,4 @@
-import type { Core, Delivery, KindName, Stage } from "../types";
+import type { Core, Delivery, Dict, KindName, Stage } from "../types";
 import { claim, release } from "./claim";
 import type { Ending, Kind, Scene, Showing, Waiting, Watch } from "./kind";
 import { expired, pathMatches } from "./match";
@@ -55,7 +55,7 @@ export function createStage(core: Core): Stage {
       brief: 0,
       holdUntil: 0,
       again: later,
-      report: (event, properties) => report(entry, event, properties),
+      report: (event, properties) => report(core, entry, event, properties),
       end: () => finish(entry),
       ...given,
     };
@@ -210,7 +210,7 @@ export function createStage(core: Core): Stage {
       bare: entry.bare,
       report(event, properties) {
         announce(); // it comes before what was done with it
-        report(entry, event, properties);
+        report(core, entry, event, properties);
       },
       keep(step) {
         entry.step = step;
@@ -257,15 +257,6 @@ export function createStage(core: Core): Stage {
     announce();
   }
 
-  function report({ delivery, step }: Entry, event: string, properties?: Record<string, unknown>): void {
-    const { delivery_id, rule_id, message_id, kind, variant = null } = delivery;
-    const all = { delivery_id, rule_id, message_id, kind, variant, step: step + 1, ...properties };
-    if (delivery_id) core.track(event, all);
-    // `Message Shown` is `shown` for the page's listeners.
-    const [, name] = /^(?:Message|Survey) (.*)/.exec(event) ?? [];
-    if (name) core.emit(name.toLowerCase(), all);
-  }
-
   function clear(): void {
     abort.abort();
     entries.clear();
@@ -305,6 +296,15 @@ export function createStage(core: Core): Stage {
       clear();
     },
   };
+}
+
+/** Tells the service what was done with a message, and the page's listeners: of `Message Shown` as `shown`. */
+export function report(core: Core, { delivery, step }: Pick<Waiting, "delivery" | "step">, event: string, properties?: Dict): void {
+  const { delivery_id, rule_id, message_id, kind, variant = null } = delivery;
+  const all = { delivery_id, rule_id, message_id, kind, variant, step: step + 1, ...properties };
+  if (delivery_id) core.track(event, all);
+  const [, name] = /^(?:Message|Survey) (.*)/.exec(event) ?? [];
+  if (name) core.emit(name.toLowerCase(), all);
 }
 
 /** What is under way before what is new; then by priority, then by arrival. */
