@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -283,13 +283,18 @@ def browser() -> Iterator[Browser]:
 
 
 @contextlib.contextmanager
-def running_chromium(*flags: str, env: Mapping[str, str] | None = None) -> Iterator[Browser]:
-    """The Chromium of this machine, with these flags besides those that keep it quiet, and this environment besides ours."""
-    found = find_browser()
+def running_chromium(
+    *flags: str, env: Mapping[str, str] | None = None, whole: bool = False, without: Sequence[str] = ()
+) -> Iterator[Browser]:
+    """The Chromium of this machine, with these flags besides those that keep it quiet, and this environment besides ours; `whole`:
+    not its shell; `without`: flags that Playwright gives it."""
+    found = find_browser(whole)
     if found is None:
         pytest.fail("no Chromium here: `make test` installs one, `make test-quick` runs what needs none")
     with sync_playwright() as playwright:
-        whole = {**os.environ, **(env or {})}
-        chromium = playwright.chromium.launch(executable_path=found, args=[*QUIET_BROWSER, *flags], env=whole)
+        surroundings = {**os.environ, **(env or {})}
+        chromium = playwright.chromium.launch(
+            executable_path=found, args=[*QUIET_BROWSER, *flags], env=surroundings, ignore_default_args=without
+        )
         yield chromium
         chromium.close()

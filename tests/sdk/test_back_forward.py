@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from engage.bootstrap import find_browser
-from tests.conftest import QUIET_BROWSER
+from tests.conftest import running_chromium
 from tests.sdk.conftest import Site
 from tests.sdk.fake_service import FakeService
 
@@ -22,14 +21,8 @@ WITNESS = (
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Playwright switches this cache off."""
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=find_browser(whole=True),
-            args=list(QUIET_BROWSER),
-            ignore_default_args=["--disable-back-forward-cache"],
-        )
+    with running_chromium(whole=True, without=["--disable-back-forward-cache"]) as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture(params=["locks", "no locks"])

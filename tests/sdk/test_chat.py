@@ -50,6 +50,13 @@ def say(page: Page, label: str) -> None:
     card(page).get_by_role("button", name=label, exact=True).click()
 
 
+def stays_away(page: Page) -> None:
+    """Nothing of it comes with the next load."""
+    page.reload()
+    page.wait_for_timeout(300)
+    expect(page.locator("[data-engage]")).to_have_count(0)
+
+
 def told(service: FakeService, name: str) -> list[dict[str, Any]]:
     return [event["properties"] for event in service.events if event.get("event") == name]
 
@@ -271,9 +278,7 @@ class TestLauncher:
         expect(card(page).locator(".choices button")).to_have_count(2)
         say(page, "Close")
         expect(page.locator("[data-engage]")).to_have_count(0)
-        page.reload()
-        page.wait_for_timeout(300)
-        expect(page.locator("[data-engage]")).to_have_count(0)
+        stays_away(page)
 
     def test_nothing_left_to_say_leaves_no_launcher(self, service: FakeService, site: Site) -> None:
         page = site.open()
@@ -290,9 +295,7 @@ class TestLauncher:
         say(page, "End chat")
         expect(page.locator("[data-engage]")).to_have_count(0)
         assert service.wait_event("Live Chat Conversation Ended")["properties"]["conversation_id"] == "c"
-        page.reload()
-        page.wait_for_timeout(300)
-        expect(page.locator("[data-engage]")).to_have_count(0)
+        stays_away(page)
 
 
 class TestTranscript:
@@ -360,9 +363,7 @@ class TestTranscript:
         expect(lines(page)).to_have_count(3)
         page.evaluate("engage.reset()")
         expect(page.locator("[data-engage]")).to_have_count(0)
-        page.reload()
-        page.wait_for_timeout(300)
-        expect(page.locator("[data-engage]")).to_have_count(0)
+        stays_away(page)
 
     def test_a_page_that_draws_its_body_anew_keeps_it(self, service: FakeService, site: Site) -> None:
         page = site.open()
@@ -379,9 +380,7 @@ class TestTranscript:
         page.evaluate("tree => engage.show({kind: 'chat', content: {text: 'Preview', replies: tree}})", TREE)
         say(page, "Plans")
         expect(lines(page)).to_have_count(3)
-        page.reload()
-        page.wait_for_timeout(300)
-        expect(page.locator("[data-engage]")).to_have_count(0)
+        stays_away(page)
         assert told(service, "Message Clicked") == []
 
     def test_in_japanese(self, service: FakeService, site: Site) -> None:
