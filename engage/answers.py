@@ -85,7 +85,10 @@ class Delivery(msgspec.Struct):
     snooze: Annotated[int | None, Meta(description="ms that *remind me later* puts it off.")] = None
     done: Annotated[list[str], Meta(description="Of a checklist: the items that are ticked off.")] = []
     not_before: Annotated[Time | None, Meta(description="It was snoozed until then.")] = None
-    step: Annotated[int, Meta(description="Of a tour: where it goes on after that, from 0.")] = 0
+    step: Annotated[int, Meta(description="Of a tour: where it goes on, from 0.")] = 0
+    shown: Annotated[
+        bool, Meta(description="It was on the screen before, and goes on: at once, and no `Message Shown`.")
+    ] = False
 
 
 class Inbox(msgspec.Struct):

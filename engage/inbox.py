@@ -166,7 +166,8 @@ return 1
     when_full=True,
 )
 
-# KEYS: delivery, inbox, stats, forward, outbox. ARGV: live channel; and of one that is snoozed: until when, its wire JSON, expires_at or "".
+# KEYS: delivery, inbox, stats, forward, outbox. ARGV: live channel; and of one that is to go on: from when, whether not before ("1" or ""),
+# its wire JSON, expires_at or "".
 # Gives a claimed delivery back; returns 1 if it was claimed and may be offered again. One that was withdrawn meanwhile stays away.
 RELEASE = Script(
     f"""
@@ -177,13 +178,13 @@ if redis.call('HGET', KEYS[1], 'withdrawn') then
   return 0
 end
 if ARGV[2] then
-  redis.call('HSET', KEYS[1], 'n', ARGV[2], 'd', ARGV[3], 'x', ARGV[4])
+  redis.call('HSET', KEYS[1], 'n', ARGV[3] == '1' and ARGV[2] or 0, 'since', ARGV[2], 'd', ARGV[4], 'x', ARGV[5])
   for _, key in ipairs({{KEYS[1], KEYS[2]}}) do redis.call('PEXPIREAT', key, ARGV[2] + {RECORD_MS}) end
 end
 local found = redis.call('HMGET', KEYS[1], 'd', 'x', 'person')
 local entry = redis.call('XADD', KEYS[2], '*', 'd', found[1], 'x', found[2])
 redis.call('HSET', KEYS[1], 'state', 'pending', 'entry', entry)
-redis.call('HINCRBY', KEYS[3], ARGV[2] and 'snoozed' or 'released', 1)
+redis.call('HINCRBY', KEYS[3], ARGV[3] == '1' and 'snoozed' or 'released', 1)
 redis.call('PUBLISH', ARGV[1], '{{"p":' .. cjson.encode(found[3]) .. ',"i":"' .. entry .. '","d":' .. found[1] .. '}}')
 local to = redis.call('GET', KEYS[4])
 if to then redis.call('XADD', KEYS[5], '*', 'k', 'move', 'd', cjson.encode({{found[3], to}})) end
@@ -266,31 +267,34 @@ async def claim(client: Any, project: str, shards: int, delivery_id: str, now: i
     return None
 
 
-async def release(client: Any, held: Held, delivery_id: str, snoozed: "Snoozed | None" = None) -> bool:
+async def release(client: Any, held: Held, delivery_id: str, again: "Again | None" = None) -> bool:
     """True when a claimed delivery went back into its inbox."""
     keys, person = held.keys, held.person
     names = [keys.delivery(delivery_id), keys.inbox(person), keys.stats, keys.forward(person), keys.outbox]
-    more = [] if snoozed is None else [snoozed.until, snoozed.wire, snoozed.expires_at or ""]
+    more = [] if again is None else [again.since, "1" if again.snoozed else "", again.wire, again.expires_at or ""]
     return bool(await RELEASE.run(client, names, [keys.live, *more]))
 
 
-class Snoozed(NamedTuple):
-    """A delivery as it comes again; times in ms."""
+class Again(NamedTuple):
+    """A delivery as it comes again: at `since` (ms), or where it is not `snoozed` at once."""
 
-    until: int
+    since: int
+    snoozed: bool
     wire: bytes
     expires_at: int | None
 
 
-async def snooze(client: Any, held: Held, delivery_id: str, step: int, now: int) -> Snoozed | None:
-    """How a delivery comes again after the time that its rule sets, to go on at `step` and to wait as long as at first before it expires;
-    None where its rule offers no such thing."""
-    found = await client.hmget(held.keys.delivery(delivery_id), "d", "x", "delivered_at", "n")
+async def again(client: Any, held: Held, delivery_id: str, step: int, now: int, snoozed: bool) -> Again | None:
+    """How a delivery comes again, to go on at `step` and to wait as long as at first before it expires: at once, on another page, or after
+    the time that its rule sets; None where its rule offers no such thing."""
+    found = await client.hmget(held.keys.delivery(delivery_id), "d", "x", "delivered_at", "since")
     told = msgspec.json.decode(found[0] or b"{}")
-    length = told.get("snooze")
+    length = told.get("snooze") if snoozed else 0
     if length is None:
         return None
-    until = now + length
-    expires_at = until + int(found[1]) - int(found[3] or found[2]) if found[1] else None
-    told |= {"not_before": iso(until), "step": step, "expires_at": None if expires_at is None else iso(expires_at)}
-    return Snoozed(until, msgspec.json.encode(told), expires_at)
+    since = now + length
+    expires_at = since + int(found[1]) - int(found[3] or found[2]) if found[1] else None
+    told |= {"step": step, "shown": not snoozed, "expires_at": None if expires_at is None else iso(expires_at)}
+    if snoozed:
+        told["not_before"] = iso(since)
+    return Again(since, snoozed, msgspec.json.encode(told), expires_at)

@@ -63,10 +63,10 @@ class Claim(msgspec.Struct, kw_only=True):
 
 
 class Release(Claim, kw_only=True):
-    """`snooze`: the person wants to be reminded later; a tour then goes on at `step` (from 0)."""
+    """`step`: a tour is to go on there (from 0), on another page. `snooze`: the person wants to be reminded later, and it goes on then."""
 
     snooze: bool = False
-    step: Annotated[float, msgspec.Meta(ge=0, le=MAX_STEP)] = 0  # JSON Schema takes 2.0 for a whole number
+    step: Annotated[float, msgspec.Meta(ge=0, le=MAX_STEP)] | None = None  # JSON Schema takes 2.0 for a whole number
 
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -141,13 +141,14 @@ class Public:
 
     async def release(self, request: Request) -> Response:
         _, delivery_id, held, body = await self._delivery(request, Release)
-        if not body.snooze:
+        if not body.snooze and body.step is None:
             return json_response({"released": await inbox.release(self._client, held, delivery_id)})
-        snoozed = await inbox.snooze(self._client, held, delivery_id, int(body.step), now_ms())
-        if snoozed is None:
+        again = await inbox.again(self._client, held, delivery_id, int(body.step or 0), now_ms(), body.snooze)
+        if again is None:
             raise InvalidRequest("a delivery of a rule that has `snooze`", delivery_id, field="snooze")
-        released = await inbox.release(self._client, held, delivery_id, snoozed)
-        return json_response({"released": released} | ({"not_before": iso(snoozed.until)} if released else {}))
+        released = await inbox.release(self._client, held, delivery_id, again)
+        told = {"not_before": iso(again.since)} if released and body.snooze else {}
+        return json_response({"released": released} | told)
 
     async def article(self, request: Request) -> Response:
         project = self._access.public(request)

@@ -230,8 +230,19 @@ def check_site(checked: Checked, paths: Iterable[Path], site: Site) -> CheckedSi
 
 
 def fits(glob: str, path: str) -> bool:
-    """As `pathMatches` of the snippet: `*` stands for anything."""
-    return re.fullmatch(".*".join(map(re.escape, glob.split("*"))), path) is not None
+    """As `pathMatches` of the snippet: `*` stands for anything. Of a whole address, the path."""
+    return re.fullmatch(".*".join(map(re.escape, _path_of(glob).split("*"))), path) is not None
+
+
+def _path_of(glob: str) -> str:
+    scheme, found, address = glob.partition("://")
+    return "/" + address.partition("/")[2] if found else scheme
+
+
+def _elsewhere(glob: str, site: Site) -> bool:
+    """Whether a glob names pages of another host."""
+    scheme, found, address = glob.partition("://")
+    return bool(found) and f"{scheme}://{address.partition('/')[0]}" != site.origin
 
 
 def _pages(pairs: Iterable[str]) -> dict[str, list[str]]:
@@ -328,18 +339,21 @@ def _shown_on(message: Message) -> tuple[str, ...]:
 
 
 def _resolved(globs: Sequence[str], site: Site) -> _Where:
-    """The pages that globs stand for: those that were given for it; or itself, if it names one page; or the address, if it fits; or,
-    of `/projects*`, what stands before the `*`."""
+    """The pages that globs stand for: those that were given for it; or, of this site, itself, if it names one page; or the address, if it
+    fits; or, of `/projects*`, what stands before the `*`."""
     visits: dict[str, None] = {}
     opened = []
     for glob in globs:
-        before = glob.removesuffix("*")
+        path = _path_of(glob)
+        before = path.removesuffix("*")
         found = site.pages.get(glob, [])
-        if not found and "*" not in glob:
-            found = [glob]
-        elif not found and fits(glob, _path(site.start)):
+        if found or _elsewhere(glob, site):
+            pass
+        elif "*" not in path:
+            found = [path]
+        elif fits(path, _path(site.start)):
             found = [site.start]
-        elif not found and "*" not in before and not before.endswith("/"):
+        elif "*" not in before and not before.endswith("/"):
             found = [before]
         visits |= dict.fromkeys(found)
         if not found:
@@ -371,7 +385,7 @@ def _narrowed(before: _Where, path: str | None, site: Site) -> _Where:
     """Where a step with this `path` is, for who comes from `before`."""
     if path is None:
         return before
-    same = tuple(visit for visit in before.visits if fits(path, _path(visit)))
+    same = () if _elsewhere(path, site) else tuple(visit for visit in before.visits if fits(path, _path(visit)))
     return _Where((path,), same) if same else _resolved((path,), site)
 
 
@@ -615,7 +629,11 @@ def _verdict(aim: _Aim, look: _Look) -> tuple[State, Severity | None, str]:
     if aim.where.open:
         glob = aim.where.open[0]
         beside = f"Not found on {seen.page}, and not tried" if seen else "Not tried"
-        return "not_tried", "warning", f"{beside} on `{glob}`, which names no one page: add --page '{glob}=/…'"
+        return (
+            "not_tried",
+            "warning",
+            f"{beside} on `{glob}`, which names no one page of this site: add --page '{glob}=/…'",
+        )
     assert seen is not None
     if seen.state == "no_page":
         return "no_page", "error", f"Expected the page {seen.page}, got {seen.trouble}"

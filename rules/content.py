@@ -8,7 +8,7 @@ import msgspec
 
 from rules.analysis import check_reference, duration_at
 from rules.condition import read_condition
-from rules.documents import ID_PATTERN, Duration, Glob, Identifier, Message, told
+from rules.documents import ID_PATTERN, PAGE, Duration, Glob, Identifier, Message, told
 from rules.problems import Path, Report, nearest
 from rules.shape import check_shape
 
@@ -48,7 +48,9 @@ class Advance(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         str | None, told("What they type into the target fits this regular expression, as a whole.", ".+@.+")
     ] = None
     event: Annotated[str | None, told("The page tells of this event with `track`.", "Project Created")] = None
-    path: Annotated[Glob | None, told("They arrive at this page: a glob on the path.", "/projects/*")] = None
+    path: Annotated[
+        Glob | None, told("They arrive at this page: a glob on its path or whole address.", "/projects/*")
+    ] = None
 
 
 class StepButton(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -69,7 +71,14 @@ class Step(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         str | None, told(f"{_TARGET} Left out: in the middle.", "#new-project", "text=New project", "data-engage=new")
     ] = None
     title: Annotated[str | None, told("Its heading.")] = None
-    path: Annotated[str | None, told("The page it lives on: a glob on the path.", "/dashboard*")] = None
+    path: Annotated[
+        Glob | None,
+        told(
+            "The page it lives on: a glob on its path or whole address.",
+            "/dashboard*",
+            "https://docs.example.com/start",
+        ),
+    ] = None
     navigate: Annotated[str | None, told("Where *Next* goes.", "/projects")] = None
     placement: Annotated[
         Literal["auto", "top", "right", "bottom", "left"], told("On which side of its target it stands.")
@@ -416,6 +425,8 @@ def _check_steps(steps: list[Step], path: Path, report: Report) -> None:
         for place, to in goes:
             if to is not None and to not in (*ids, END):
                 report.add((*at, *place), f"Expected the `id` of a step or `end`, got `{to[:60]}`{nearest(to, ids)}")
+        if step.path is not None:
+            _check_page(step.path, (*at, "path"), report)
         if step.advance is not None:
             _check_advance(step, step.advance, (*at, "advance"), report)
         timeout = duration_at(step.timeout, (*at, "timeout"), report, 1)
@@ -476,6 +487,8 @@ def _check_advance(step: Step, advance: Advance, path: Path, report: Report) -> 
         report.add((*path, given[0]), "It needs a `target`: what the person presses or types into")
     if step.buttons:
         report.add(path, "Expected `advance` or `buttons`, got both")
+    if advance.path is not None:
+        _check_page(advance.path, (*path, "path"), report)
     if advance.input is not None:
         try:
             re.compile(advance.input)
@@ -532,11 +545,17 @@ def _check_when(when: FollowUp, earlier: dict[str, Question], path: Path, report
 
 
 def _check_paths(paths: str | list[str], report: Report) -> None:
-    """A path begins with a slash: another glob would match no page."""
     for index, glob in enumerate([paths] if isinstance(paths, str) else paths):
-        if not glob.startswith(("/", "*")):
-            place: Path = ("show_on", "path") if isinstance(paths, str) else ("show_on", "path", index)
-            report.add(place, f"Expected a path that begins with `/`, got `{glob[:60]}`; did you mean `/{glob[:60]}`?")
+        _check_page(glob, ("show_on", "path") if isinstance(paths, str) else ("show_on", "path", index), report)
+
+
+def _check_page(glob: str, path: Path, report: Report) -> None:
+    """A path begins with a slash, a whole address with its scheme: another glob would match no page."""
+    if re.match(PAGE, glob) is None:
+        host, slash, _ = glob.partition("/")
+        meant = f"https://{glob}" if slash and "." in host else f"/{glob}"
+        wanted = "a path that begins with `/`, or an address with `https://`"
+        report.add(path, f"Expected {wanted}, got `{glob[:60]}`; did you mean `{meant[:68]}`?")
 
 
 def strings(value: Any, path: Path) -> Iterator[tuple[Path, str]]:

@@ -67,7 +67,8 @@ INTERRUPTING: Final = frozenset(("tour", "modal", "chat", "survey"))
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 CalendarDay = Annotated[str, Meta(extra_json_schema={"pattern": r"^\d{4}-\d\d-\d\d$"})]
 Clock = Annotated[str, Meta(extra_json_schema={"pattern": r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$"})]
-Glob = Annotated[str, Meta(extra_json_schema={"pattern": r"^[/*]"})]
+PAGE: Final = r"[/*]|https?://"  # how what names a page begins: by its path, or its whole address
+Glob = Annotated[str, Meta(extra_json_schema={"pattern": f"^({PAGE})"})]
 Label = Annotated[str, Meta(max_length=200)]
 Colour = Annotated[str, Meta(extra_json_schema={"pattern": f"^{COLOUR}$"})]
 Family = Annotated[str, Meta(extra_json_schema={"pattern": f"^{FAMILY}$"})]
@@ -314,7 +315,9 @@ class ShowOn(msgspec.Struct, forbid_unknown_fields=True):
 
     path: Annotated[
         Glob | Annotated[list[Glob], Meta(min_length=1, max_length=100)],
-        told("A glob on the page's path, or a list of them.", "/pricing*", ["/projects*", "/dashboard"]),
+        told(
+            "A glob on the page's path or whole address, or a list of them.", "/pricing*", ["/projects*", "/dashboard"]
+        ),
     ]
 
 

@@ -29,6 +29,15 @@ const css = {
     });
   },
 };
+/** What has no state is written into the tour once more: it is 200 bytes less than files of their own, and two requests. */
+const own = {
+  name: "own",
+  setup({ onResolve }) {
+    onResolve({ filter: /\/ui\/(focus|deep)$/ }, ({ importer, path, resolveDir }) => {
+      if (importer === join(ROOT, "src/tour/tour.ts")) return { path: join(resolveDir, path + ".ts"), suffix: "?tour" };
+    });
+  },
+};
 const common = {
   absWorkingDir: ROOT,
   bundle: true,
@@ -39,7 +48,7 @@ const common = {
   outdir: OUT,
   metafile: true,
   logLevel: "warning",
-  plugins: [css],
+  plugins: [css, own],
 };
 
 /** A file of the output with everything it imports at once, itself first. */

@@ -22,8 +22,10 @@ export interface Delivery {
   readonly not_before?: string | null;
   /** How long *remind me later* puts it off; nothing: it is not offered. ms */
   readonly snooze?: number | null;
-  /** Where a tour that was snoozed goes on, from 0. */
+  /** Where a tour that was under way goes on, from 0. */
   readonly step?: number;
+  /** It was on the screen before, on a page of another host, and goes on here. */
+  readonly shown?: boolean;
   readonly locale?: string | null;
 }
 
@@ -37,6 +39,8 @@ export interface Options {
   readonly autoPage: boolean;
   readonly stream: boolean;
   readonly storage: StorageMode;
+  /** The pages under it share their people. Empty: each host has its own. */
+  readonly cookieDomain: string;
   /** Nothing is stored or sent before the person agrees. */
   readonly consent: boolean;
 }
@@ -45,8 +49,8 @@ export type Listener = (payload: unknown) => void;
 
 export interface Store {
   get(key: string): string | undefined;
-  /** False when the value did not outlive this page: storage is full or forbidden. */
-  set(key: string, value: string): boolean;
+  /** True when the value outlives this page; else storage is full or forbidden. */
+  set(key: string, value: string): boolean | undefined;
   remove(key: string): void;
   keys(prefix: string): string[];
 }

@@ -17,9 +17,14 @@ for (const [patterns, path, fits] of [
   ["*", "/anything", true],
   [["/one", "/two*"], "/two/2", true],
   [["/one", "/two*"], "/three", false],
+  ["https://app.example.com/x", "/x", true],
+  ["https://app.example.com/*", "/x/y", true],
+  ["https://docs.example.com/*", "/x", false],
+  ["https://*.example.com/x", "/x", true],
+  ["https://app.example.com/x", "/xy", false],
 ]) {
   test(`${JSON.stringify(patterns)} ${fits ? "fits" : "does not fit"} ${path}`, () => {
-    assert.equal(pathMatches(patterns, path), fits);
+    assert.equal(pathMatches(patterns, { origin: "https://app.example.com", pathname: path }), fits);
   });
 }
 

@@ -262,7 +262,9 @@ def test_steps_are_looked_for_where_the_tour_leads(check: Any, site: Pages) -> N
     )
     assert done.states == {"any": "found"} | {f"way.{step}": "found" for step in (1, 2, 3, 4)} | {"way.5": "not_tried"}
     assert done.found["way.4/en"]["page"] == "/projects/1?tab=2"
-    assert [problem for problem in done.problems if "names no one page: add --page '/a/*=/…'" in problem[1]]
+    assert [
+        problem for problem in done.problems if "names no one page of this site: add --page '/a/*=/…'" in problem[1]
+    ]
     assert done.status == 0
     assert json.loads(done.out)["unused"] == ["/project/*"]
 
@@ -464,3 +466,16 @@ def test_an_address_is_taken_as_a_browser_does(url: str, origin: str, start: str
 )
 def test_globs_fit_as_in_the_snippet(glob: str, path: str, fit: bool) -> None:
     assert fits(glob, path) is fit
+
+
+@pytest.mark.browser
+def test_a_step_on_another_host_is_tried_where_its_page_is_given(check: Any, site: Pages) -> None:
+    site.pages |= {"/a": "<b id=a>a</b>", "/start": "<b id=guide>g</b>"}
+    steps = [
+        {"target": "#a", "path": f"{site.url}/a", "navigate": "https://docs.example.com/start"},
+        {"target": "#guide", "path": "https://docs.example.com/start"},
+    ]
+    done = check([tour("way", *steps)], "--url", site.url)
+    assert done.states == {"way.1": "found", "way.2": "not_tried"}
+    again = check([tour("way", *steps)], "--url", site.url, "--page", "https://docs.example.com/start=/start")
+    assert again.states == {"way.1": "found", "way.2": "found"}

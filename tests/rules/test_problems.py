@@ -353,12 +353,27 @@ MESSAGES: list[tuple[dict[str, Any], str, str]] = [
     (
         {"show_on": {"path": "pricing"}},
         "$.show_on.path",
-        "Expected a path that begins with `/`, got `pricing`; did you mean `/pricing`?",
+        "Expected a path that begins with `/`, or an address with `https://`, got `pricing`; did you mean `/pricing`?",
     ),
     (
         {"show_on": {"path": ["/a", "", "*"]}},
         "$.show_on.path[1]",
-        "Expected a path that begins with `/`, got ``; did you mean `/`?",
+        "Expected a path that begins with `/`, or an address with `https://`, got ``; did you mean `/`?",
+    ),
+    (
+        {"show_on": {"path": "docs.example.com/start"}},
+        "$.show_on.path",
+        "got `docs.example.com/start`; did you mean `https://docs.example.com/start`?",
+    ),
+    (
+        {"kind": "tour", "content": {"en": {"steps": [{"text": "a", "path": "start"}]}}},
+        "$.content.en.steps[0].path",
+        "Expected a path that begins with `/`, or an address with `https://`, got `start`; did you mean `/start`?",
+    ),
+    (
+        {"kind": "tour", "content": {"en": {"steps": [{"text": "a", "advance": {"path": "start"}}]}}},
+        "$.content.en.steps[0].advance.path",
+        "Expected a path that begins with `/`, or an address with `https://`, got `start`; did you mean `/start`?",
     ),
     ({"kind": "tour", "content": {"en": {"steps": []}}}, "$.content.en.steps", "Expected at least one step, got none"),
     (

@@ -30,6 +30,7 @@ class FakeService:
         self.claimed: set[str] = set()
         self.taken: set[str] = set()  # ids that another device has claimed
         self.inbox: list[Json] = []
+        self._held: dict[str, Json] = {}  # what was claimed once
         self.pages: dict[str, str] = {}
         self.folders: dict[str, Path] = {"sdk": DIST}  # the first word of a path → where the files under it lie
         self.articles: dict[str, Json] = {}
@@ -92,9 +93,12 @@ class FakeService:
             free = delivery_id not in self.claimed and delivery_id not in self.taken
             if what == "claim":
                 self.claimed.add(delivery_id)
+                self._held |= {d["delivery_id"]: d for d in self.inbox}
                 self.inbox = [d for d in self.inbox if d["delivery_id"] != delivery_id]
             else:
                 self.claimed.discard(delivery_id)
+            if what == "release" and "step" in body and "snooze" not in body:
+                self.deliver(**self._held[delivery_id] | {"step": body["step"], "shown": True})
             self._changed.notify_all()
             return {"claimed": free} if what == "claim" else {"released": True}
 

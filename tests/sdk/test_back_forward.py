@@ -207,3 +207,27 @@ def test_a_conversation_knows_what_was_said_on_another_page(service: FakeService
     back(page)
     expect(chat.locator(".line").last).to_contain_text("Second.")
     expect(chat.get_by_role("button", name="Two")).to_have_count(0)
+
+
+def test_a_tour_over_several_hosts_is_given_back_to_whoever_comes_and_taken_again(
+    service: FakeService, site: Site
+) -> None:
+    site.add("/", ["page"], head=WITNESS)
+    site.add("/second", ["page"], head=WITNESS)
+    page = site.open()
+    here = {"text": "One", "title": "One", "path": f"{service.site}/"}
+    service.deliver(delivery_id="t", kind="tour", content={"steps": [here, {"text": "Two", "title": "Two"}]})
+    expect(card(page, "One")).to_be_visible()
+    page.click("#nav")
+    service.wait(lambda: service.calls == [("claim", "t"), ("release", "t")])
+    assert (service.bodies[1]["step"], service.inbox[0]["shown"]) == (0, True)
+    page.wait_for_function("!Array.isArray(window.engage)")
+    assert page.evaluate("Object.keys(localStorage).filter(key => key.includes('tour.'))") == []
+    back(page)
+    expect(card(page, "One")).to_be_visible()
+    button(page, "Next").click()
+    button(page, "Done").click()
+    service.wait_event("Message Completed")
+    assert service.names().count("Message Shown") == 1
+    assert service.calls == [("claim", "t"), ("release", "t"), ("claim", "t")]
+    assert site.complaints() == []

@@ -94,6 +94,19 @@ def test_init_says_what_it_expects(service: FakeService, site: Site) -> None:
     assert "init: expected a writeKey" in site.complaints()[0]
 
 
+@pytest.mark.parametrize(
+    ("domain", "got"),
+    [("example.com", 'string "example.com"'), (".localhost", 'string ".localhost"'), ("ocalhost", 'string "ocalhost"'), (7, 'number "7"')],
+)  # fmt: skip
+def test_a_cookie_domain_that_is_not_this_pages_is_refused(
+    service: FakeService, site: Site, domain: object, got: str
+) -> None:
+    site.add("/wrong", options={"cookieDomain": domain})
+    page = site.open("/wrong")
+    assert f"init: expected a cookieDomain of this host, got {got}" in site.wait_complaint()[0]
+    assert page.evaluate("[engage.anonymousId ?? null, document.cookie]") == [None, ""]
+
+
 def test_ids_are_kept_over_pages_and_changed_by_reset(service: FakeService, site: Site) -> None:
     site.add("/", ["identify", "u1"])
     site.add("/second", ["page"])

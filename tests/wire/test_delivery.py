@@ -160,6 +160,29 @@ def test_a_snoozed_delivery_comes_again_in_time_and_not_before(wire, person, lis
     assert wire.inbox(person)[0]["not_before"] > said["not_before"]
 
 
+def test_a_tour_that_left_its_page_goes_on_at_once_at_its_step(wire, person, listen):
+    stream = listen(userId=person)
+    wire.track(person, "Put Off")
+    first = wire.wait_inbox(person)[0]
+    path = f"/v1/deliveries/{first['delivery_id']}"
+    assert wire.post(f"{path}/release", {"step": 0}).json() == {"released": False}  # nobody has it
+    assert wire.post(f"{path}/claim", b"").json() == {"claimed": True}
+    assert wire.post(f"{path}/release", {"step": 2}).json() == {"released": True}
+    again = stream.wait(2)[1][1]
+    assert again == first | {"step": 2, "shown": True, "expires_at": again["expires_at"]}
+    assert again["expires_at"] > first["expires_at"]
+    assert wire.inbox(person) == [again]
+    assert wire.post(f"{path}/claim", b"").json() == {"claimed": True}
+    assert wire.post(f"{path}/release", {"snooze": True, "step": 3}).json()["released"] is True
+    put_off = stream.wait(3)[2][1]
+    assert (put_off["step"], put_off["shown"]) == (3, False)  # it comes as something new
+    assert wire.post(f"{path}/claim", b"").json() == {"claimed": False}
+    until(lambda: wire.post(f"{path}/claim", b"").json()["claimed"], what="its time has come")
+    assert wire.post(f"{path}/release", {"step": 0}).json() == {"released": True}
+    assert wire.post(f"{path}/claim", b"").json() == {"claimed": True}  # and not after that time once more
+    assert wire.post(f"{path}/release", {"step": -1}).json()["error"]["field"] == "$.step"
+
+
 def test_a_checklist_says_what_is_done_and_brings_its_tours(wire, person, listen):
     stream = listen(userId=person)
     wire.post("/v1/identify", {"userId": person, "traits": {"name": "*Ann*"}})

@@ -1,7 +1,7 @@
 import type { Store } from "../types";
 import { uuid } from "./uuid";
 
-const ANONYMOUS = "id.anonymous";
+export const ANONYMOUS = "id.anonymous";
 const USER = "id.user";
 const HASH = "id.hash";
 

@@ -61,12 +61,13 @@ function createApi(): Api {
     if (typeof read === "string") return read;
     if (store) return "already called";
     options = read;
-    store = createStore(read.writeKey, read.storage);
+    store = createStore(read);
     obey();
   }
-  /** Another tab signed in or out, or was told the person's wish; from the back/forward cache it is not known who did what. */
-  function noticed({ key, persisted }: Partial<StorageEvent & PageTransitionEvent>): void {
-    if (!store || !(persisted || key?.includes(".id."))) return;
+  /** Another tab signed in or out, or was told the person's wish; what a page of another host did, and what was done while
+   * this one lay in the back/forward cache, is looked at when it is seen again. */
+  function noticed({ key }: Partial<StorageEvent>): void {
+    if (!store || (key !== undefined && !key?.includes(".id."))) return;
     wish = undefined;
     obey();
     client?.look();
@@ -120,6 +121,7 @@ function createApi(): Api {
   };
   addEventListener("storage", noticed);
   addEventListener("pageshow", noticed);
+  addEventListener("visibilitychange", noticed);
   for (const name of names) api[name] = (...args: unknown[]) => run([name, ...args]);
   return api as Api;
 }

@@ -9,10 +9,11 @@ type Signals = { globalPrivacyControl?: boolean; doNotTrack?: string | null };
 export function readOptions(given: unknown, scriptHost: string): Options | string {
   const { globalPrivacyControl, doNotTrack } = navigator as Signals;
   if (!isDict(given)) return expected("{writeKey, host}", given);
-  const { writeKey, host = scriptHost, userHash, locale, autoPage = true, stream = true, storage = "local", consent = globalPrivacyControl || doNotTrack === "1" } = given;
+  const { writeKey, host = scriptHost, userHash, locale, autoPage = true, stream = true, storage = "local", cookieDomain = "", consent = globalPrivacyControl || doNotTrack === "1" } = given;
   if (!isText(writeKey)) return expected("a writeKey", writeKey);
   if (!isText(host) || !/^https?:\/\/[^/]/.test(host)) return expected("a host like https://example.com", host);
   if (!STORAGE.includes(storage as StorageMode)) return expected("storage to be one of " + STORAGE, storage);
+  if (!("." + location.hostname).endsWith((cookieDomain && "." + cookieDomain) as string)) return expected("a cookieDomain of this host", cookieDomain);
   return {
     writeKey,
     host: host.replace(/\/+$/, ""),
@@ -21,6 +22,7 @@ export function readOptions(given: unknown, scriptHost: string): Options | strin
     autoPage: autoPage !== false,
     stream: stream !== false,
     storage: storage as StorageMode,
+    cookieDomain: cookieDomain as string,
     consent: !!consent, // whatever a page may have meant: then it is asked for
   };
 }

@@ -37,7 +37,7 @@ export function createOutbox(store: Store): Outbox {
   let adding = false;
   let gone = false;
 
-  function save(): boolean {
+  function save(): boolean | undefined {
     const all = taken.concat(events);
     if (all.length) return store.set(key, (gone ? 0 : Date.now()) + "\n" + all.join("\n"));
     store.remove(key);

@@ -1,52 +1,51 @@
-import type { StorageMode, Store } from "../types";
+import type { Options, Store } from "../types";
+import { ANONYMOUS } from "./identity";
 
-/** Only these go into cookies where localStorage is missing: short, and worth a header. */
-const COOKIE = /^id\./;
 const YEAR = 31536000;
 
-/** localStorage, else cookies for the ids, else memory. Never throws: pages forbid storage, and storage fills up. */
-export function createStore(writeKey: string, mode: StorageMode): Store {
+/** localStorage, else cookies for the ids, else memory; for all pages of `domain` the ids are what its cookies say, as long as
+ * there are any. Never throws: pages forbid storage, and storage fills up. */
+export function createStore({ writeKey, storage: mode, cookieDomain: domain }: Options): Store {
   const prefix = `engage.${writeKey}.`;
-  const memory = new Map<string, string>();
+  const memory: Record<string, string> = {};
   const area = mode === "local" ? usable(prefix) : undefined;
 
-  /** Where the key lives beyond this page. */
-  function kept(key: string, value?: string, age = YEAR): string | null | undefined {
-    if (area) {
-      if (value === undefined) return area.getItem(prefix + key);
-      area.setItem(prefix + key, value);
-    } else if (mode !== "memory" && COOKIE.test(key)) {
-      const name = encodeURIComponent(prefix + key) + "=";
-      const found = document.cookie.split("; ").find((pair) => pair.startsWith(name));
-      if (value === undefined) return found && decodeURIComponent(found.slice(name.length));
-      document.cookie = `${name}${encodeURIComponent(value)};path=/;samesite=lax;max-age=${age}`;
-    } else return undefined;
-    return value;
+  /** What the key's cookie says, if it has one; sets it first, where there is a value. Of the ids only: short, and worth a header. */
+  function cookie(key: string, value?: string, age = YEAR): string | undefined {
+    if (mode === "memory" || (area && !domain) || !key.startsWith("id.")) return;
+    const name = encodeURIComponent(prefix + key + domain) + "=";
+    if (value != null) document.cookie = `${name}${encodeURIComponent(value)};path=/;samesite=lax;domain=${domain};max-age=${age}`;
+    const found = document.cookie.split("; ").find((pair) => pair.startsWith(name));
+    return found && decodeURIComponent(found.slice(name.length));
   }
   return {
-    get: (key) => memory.get(key) ?? quietly(() => kept(key)) ?? undefined,
+    get: (key) => memory[prefix + key] ?? quietly(() => cookie(key) ?? (cookie(ANONYMOUS) ? undefined : area![prefix + key])),
     set(key, value) {
-      memory.set(key, value);
-      const done = quietly(() => kept(key, value)) !== undefined;
-      if (done && area) memory.delete(key);
-      return done;
+      memory[prefix + key] = value;
+      return quietly(() => {
+        cookie(key, value);
+        area![prefix + key] = value;
+        return delete memory[prefix + key];
+      });
     },
     remove(key) {
-      memory.delete(key);
-      quietly(() => (area ? area.removeItem(prefix + key) : kept(key, "", 0)));
+      delete memory[prefix + key];
+      quietly(() => {
+        cookie(key, "", 0);
+        delete area![prefix + key];
+      });
     },
     keys(start) {
-      const stored = quietly(() => Object.keys(area ?? {})) ?? [];
-      const own = stored.filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length));
-      return [...memory.keys(), ...own].filter((key) => key.startsWith(start));
+      const all = [memory, area ?? {}].flatMap(Object.keys) as string[];
+      return all.filter((key) => key.startsWith(prefix + start)).map((key) => key.slice(prefix.length));
     },
   };
 }
 
 function usable(name: string): Storage | undefined {
   return quietly(() => {
-    localStorage.setItem(name, "");
-    localStorage.removeItem(name);
+    localStorage[name] = "";
+    delete localStorage[name];
     return localStorage;
   });
 }

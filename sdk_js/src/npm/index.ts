@@ -11,6 +11,8 @@ export interface EngageOptions {
   readonly autoPage?: boolean;
   readonly stream?: boolean;
   readonly storage?: "local" | "cookie" | "memory";
+  /** Its hosts have their visitors in common. */
+  readonly cookieDomain?: string;
   readonly consent?: boolean | "required";
 }
 

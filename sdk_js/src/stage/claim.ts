@@ -14,10 +14,10 @@ export async function claim(core: Core, deliveryId: string): Promise<Claim> {
   }
 }
 
-/** Gives it back: it was won, and could not be shown after all; or it is to come again, at `step`, after the time its rule
- * sets. */
-export async function release(core: Core, deliveryId: string, snooze?: { snooze: true; step: number }): Promise<void> {
-  await post(core, path(deliveryId, "release"), snooze).catch(() => {});
+/** Gives it back: it was won, and could not be shown after all; or it is to go on at `step`, on another page, or (`snooze`)
+ * after the time its rule sets. */
+export async function release(core: Core, deliveryId: string, again?: { snooze?: true; step: number }): Promise<void> {
+  await post(core, path(deliveryId, "release"), again).catch(() => {});
 }
 
 function path(deliveryId: string, what: string): string {

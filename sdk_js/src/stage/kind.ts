@@ -66,6 +66,8 @@ export interface Waiting {
   bare: boolean;
   /** Since when it has waited for the target of `step`, on a page where it should be. */
   since?: number;
+  /** Where the person was when `step` came up, unseen. */
+  from?: string;
   /** Looks again after so many ms. */
   again(ms: number): void;
   report(event: string, properties: Record<string, unknown>): void;

@@ -1,8 +1,12 @@
 import type { Core, Delivery } from "../types";
+import { release } from "./claim";
 import type { Waiting } from "./kind";
 
 /** A tour that goes on from another page keeps others from the screen for so long, while its element does not come. ms */
 const HOLD = 5_000;
+
+/** A step of it is on another host, which has a storage of its own: such a tour goes by way of the service. */
+const TRAVELS = /"(path|navigate)":\[?"\w+:\/\//;
 
 /** A message left for longer than this is not taken up again. ms */
 const FORGET_AFTER = 30 * 24 * 3600_000;
@@ -34,14 +38,17 @@ export interface Taking {
   enter(delivery: Delivery, given: Partial<Under>): void;
 }
 interface Under extends Waiting {
-  claimed: boolean;
+  readonly claimed: boolean;
   holdUntil: number;
   done?: () => void;
 }
 
+/** The page is on its way out: what is kept now is another page's. */
+let away = false;
+
 export const tourMemory: Memory = {
   keep(core, delivery, step, shown) {
-    if (!delivery.delivery_id) return;
+    if (away || !delivery.delivery_id) return;
     const kept: Kept = { delivery, step, shown, at: Date.now() };
     core.store.set(key(delivery.delivery_id), JSON.stringify(kept));
   },
@@ -62,9 +69,24 @@ export const tourMemory: Memory = {
     // Of a page that goes into the back/forward cache the next one takes it; and when that page comes back, it takes it again.
     // Before a tour hears of it, so that what leaves the screen is not shown again.
     addEventListener("pagehide", ({ persisted }) => {
-      for (const entry of entries) if (persisted && entry.done && entries.delete(entry)) entry.done();
+      away = true;
+      for (const entry of entries) {
+        const { claimed, delivery, done, shown, step } = entry;
+        const travels = claimed && shown && navigator.onLine && TRAVELS.test(JSON.stringify(delivery.content));
+        if (travels) {
+          tourMemory.forget(core, delivery.delivery_id);
+          void release(core, delivery.delivery_id!, { step });
+        }
+        if (travels || (persisted && done)) {
+          entries.delete(entry);
+          done?.();
+        }
+      }
     });
-    addEventListener("pageshow", ({ persisted }) => persisted && !signal().aborted && take());
+    addEventListener("pageshow", ({ persisted }) => {
+      away = false;
+      if (persisted && !signal().aborted) take();
+    });
     take();
   },
   /** By a Web Lock: the browser hands over when the tab closes or crashes. Where there are none (pages without https)

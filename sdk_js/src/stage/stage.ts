@@ -161,6 +161,7 @@ export function createStage(core: Core): Stage {
       if (signal.aborted) return void (answer === "won" && release(core, id));
       if (answer === "won") {
         entry.claimed = true;
+        entry.shown = !!delivery.shown;
         others?.postMessage(id);
       }
       if (answer === "lost") entries.delete(entry); // it may come again
@@ -222,6 +223,7 @@ export function createStage(core: Core): Stage {
         // A page that wants it gone has its way.
         if (how === "parked" && Date.now() - began < BRIEF && ++entry.brief > 3) how = "closed";
         if (how === "parked") {
+          entry.from = location.href;
           scene.keep(step);
           entry.holdUntil = Date.now() + HOLD;
           later(HOLD);
@@ -309,6 +311,6 @@ export function report(core: Core, { delivery, step }: Pick<Waiting, "delivery" 
 
 /** What is under way before what is new; then by priority, then by arrival. */
 function byImportance(a: Entry, b: Entry): number {
-  const priority = (entry: Entry): number => (entry.shown ? Infinity : (entry.delivery.priority ?? 0));
+  const priority = (entry: Entry): number => (entry.shown || entry.delivery.shown ? Infinity : (entry.delivery.priority ?? 0));
   return priority(b) - priority(a);
 }

@@ -14,7 +14,7 @@ export function late(entry: Waiting): void {
     delete entry.since;
     entry.again(0);
   };
-  if (arrived(step)) return go(follows(steps, entry.step));
+  if (entry.from !== location.href && arrived(step)) return go(follows(steps, entry.step));
   if (!pathMatches(step.path)) return void delete entry.since;
   const timeout = patience(step);
   if (entry.since === undefined) {

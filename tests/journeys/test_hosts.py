@@ -1,0 +1,211 @@
+"""A tour over two hosts of one site, and a visitor who is one person on both: the real service, pages with https."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, Route, expect
+
+from tests.conftest import Service, StartService, running_chromium, until
+from tests.journeys.conftest import PATIENCE
+
+pytestmark = pytest.mark.browser
+
+APP, DOCS = "https://app.shop.test/", "https://docs.shop.test/start"
+STEPS = [
+    {"text": "Here you write.", "target": "#write", "path": f"{APP}*", "navigate": DOCS},
+    {"text": "Here it is told.", "target": "#guide", "path": DOCS, "advance": {"path": f"{APP}*"}},
+    {"text": "You are back.", "target": "#write"},
+]
+DOCUMENTS = {
+    "messages": {"id": "way", "kind": "tour", "content": {"en": {"steps": STEPS}}},
+    "rules": {"id": "way", "trigger": "Signed Up", "condition": True, "message": "way"},
+}
+BODY = f"""<h1 id="guide">Guide</h1><textarea id="write" aria-label="Write"></textarea>
+<a id="to-app" href="{APP}">App</a> <a id="to-docs" href="{DOCS}">Guide</a>"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Pages of the internet may call this machine, also on their way out."""
+    with running_chromium("--disable-features=LocalNetworkAccessChecks") as chromium:
+        yield chromium
+
+
+@pytest.fixture(scope="module")
+def product(module_service: StartService, tmp_path_factory: pytest.TempPathFactory) -> Service:
+    folder = tmp_path_factory.mktemp("definitions")
+    for kind, document in DOCUMENTS.items():
+        (folder / kind).mkdir()
+        (folder / kind / "way.json").write_text(json.dumps(document))
+    return module_service(rules=folder)
+
+
+class Person:
+    """Somebody with a browser of their own, and the site's two hosts as it sees them."""
+
+    def __init__(self, browser: Browser, product: Service, user: str | None, **options: Any) -> None:
+        self.product = product
+        self.context = browser.new_context(viewport={"width": 1000, "height": 700}, locale="en-US")
+        self.context.set_default_timeout(PATIENCE)
+        self.user = user
+        self.said: list[str] = []
+        self.context.on("console", lambda said: self.said.append(said.text))
+        self.init(**options)
+        self.context.route("https://*.shop.test/**", self._answer)
+        self.page = self.context.new_page()
+
+    def init(self, **options: Any) -> None:
+        """How the site's pages start the snippet from now on."""
+        self._calls: list[Any] = [["init", {"writeKey": self.product.write_key, "host": self.product.url, **options}]]
+        self._calls += [["identify", self.user]] if self.user else []
+
+    def _answer(self, route: Route) -> None:
+        page = f"""<!doctype html><html lang="en"><title>Shop</title><link rel="icon" href="data:,">
+<script>window.engage=window.engage||[];engage.push(...{json.dumps(self._calls)})</script>
+<script async src="{self.product.url}/sdk/engage.js"></script><body>{BODY}</body></html>"""
+        route.fulfill(body=page, content_type="text/html; charset=utf-8")
+
+    def go(self, url: str) -> None:
+        self.page.goto(url)
+        self.page.wait_for_function("!Array.isArray(window.engage)")
+
+    def click(self, link: str) -> None:
+        self.page.click(link)
+        self.page.wait_for_function("!Array.isArray(window.engage)")
+
+    def step(self, words: str) -> Locator:
+        found = self.page.get_by_role("dialog").filter(has_text=words)
+        expect(found).to_be_visible()
+        return found
+
+    def ask(self, script: str) -> Any:
+        return self.page.evaluate(script)
+
+    def told(self) -> Counter[str]:
+        """How often which event came of them."""
+        person = self.ask("engage.userId || engage.anonymousId")
+        with self.product.client(auth=(self.product.secret_key, "")) as client:
+            answer = client.get(f"/api/users/{person}/export")
+        return Counter(event["event"] for event in answer.json().get("events", []) if event.get("event"))
+
+
+@pytest.fixture
+def arrive(browser: Browser, product: Service) -> Iterator[Any]:
+    """`arrive("ann", **options)`: somebody new, whom the site knows as Ann; a visitor where there is no name."""
+    here: list[Person] = []
+
+    def come(user: str | None = None, **options: Any) -> Person:
+        here.append(Person(browser, product, user, **options))
+        return here[-1]
+
+    yield come
+    for person in here:
+        person.context.close()
+        assert person.said == []
+
+
+@pytest.mark.parametrize(
+    ("user", "options"), [("ann", {}), (None, {"cookieDomain": "shop.test"})], ids=["a user", "a visitor"]
+)
+def test_a_tour_goes_over_two_hosts_and_back(arrive: Any, user: str | None, options: dict[str, str]) -> None:
+    person = arrive(user, **options)
+    person.go(APP)
+    person.ask("engage.track('Signed Up'); null")
+    person.step("Here you write.").get_by_role("button", name="Next").click()
+    person.page.wait_for_url(DOCS)
+    person.step("Here it is told.")
+    person.page.reload()
+    person.step("Here it is told.")
+    person.click("#to-app")
+    person.step("You are back.").get_by_role("button", name="Done").click()
+    until(lambda: person.told()["Message Completed"], what="the tour is completed")
+    told = person.told()
+    assert (told["Message Shown"], told["Message Completed"]) == (1, 1)
+    person.click("#to-docs")
+    person.click("#to-app")
+    person.page.wait_for_timeout(300)
+    expect(person.page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_it_waits_for_the_page_of_its_step_and_goes_on_in_another_browser(arrive: Any) -> None:
+    here = arrive("ben")
+    here.go(APP)
+    here.ask("engage.track('Signed Up'); null")
+    here.step("Here you write.").get_by_role("button", name="Next").click()
+    here.page.wait_for_url(DOCS)
+    here.step("Here it is told.")
+    here.page.goto("about:blank")
+    there = arrive("ben")
+    there.go(DOCS + "/elsewhere")
+    there.page.wait_for_timeout(300)
+    expect(there.page.get_by_role("dialog")).to_have_count(0)
+    there.go(DOCS)
+    there.step("Here it is told.").get_by_role("button", name="Close").click()
+    until(lambda: there.told()["Message Dismissed"], what="it is dismissed")
+    assert there.told()["Message Shown"] == 1
+
+
+def test_a_page_that_comes_back_shows_what_was_left_there(arrive: Any) -> None:
+    person = arrive("cleo")
+    person.go(APP)
+    person.ask("engage.track('Signed Up'); null")
+    person.step("Here you write.")
+    person.click("#to-docs")
+    person.page.wait_for_timeout(300)
+    expect(person.page.get_by_role("dialog")).to_have_count(0)
+    person.page.go_back()
+    person.step("Here you write.")
+
+
+def test_who_objects_on_one_host_has_objected_on_the_other(arrive: Any) -> None:
+    person = arrive(None, cookieDomain="shop.test")
+    person.go(APP)
+    visitor = person.ask("engage.anonymousId")
+    person.click("#to-docs")
+    assert person.ask("engage.anonymousId") == visitor
+    person.ask("engage.optOut(); null")
+    person.click("#to-app")
+    assert person.ask("engage.anonymousId") is None
+    (left,) = person.context.cookies(APP)
+    assert (left["name"].endswith(".id.outshop.test"), left["value"], left["domain"]) == (True, "1", ".shop.test")
+
+
+def test_without_a_domain_each_host_has_its_own_visitors(arrive: Any) -> None:
+    person = arrive()
+    person.go(APP)
+    visitor = person.ask("engage.anonymousId")
+    person.click("#to-docs")
+    assert person.ask("engage.anonymousId") not in (None, visitor)
+    assert person.context.cookies() == []
+
+
+def test_the_visitor_of_the_host_that_comes_first_goes_on(arrive: Any) -> None:
+    before = arrive()
+    before.go(APP)
+    visitor = before.ask("engage.anonymousId")
+    before.go(DOCS)
+    other = before.ask("engage.anonymousId")
+    before.init(cookieDomain="shop.test")
+    before.go(APP)
+    assert before.ask("engage.anonymousId") == visitor
+    before.go(DOCS)
+    assert before.ask("engage.anonymousId") == visitor != other
+
+
+def test_who_signs_out_on_one_host_has_signed_out_on_the_other(arrive: Any) -> None:
+    person = arrive(None, cookieDomain="shop.test")
+    person.go(APP)
+    visitor = person.ask("engage.anonymousId")
+    person.ask("engage.identify('dora'); null")
+    person.click("#to-docs")
+    assert person.ask("[engage.anonymousId, engage.userId]") == [visitor, "dora"]
+    other = person.context.new_page()
+    other.goto(APP)
+    other.wait_for_function("!Array.isArray(window.engage)")
+    other.evaluate("engage.reset(); null")
+    other.close()
+    assert person.ask("engage.userId") is None
+    assert person.ask("engage.anonymousId") != visitor
