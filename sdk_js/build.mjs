@@ -29,6 +29,24 @@ const css = {
     });
   },
 };
+
+/** What several kinds need, but not all, would be files of its own, which a browser asks for only once it has read the kind's: a
+ * round trip before a message is seen. So each of these kinds has a copy, which is smaller too. None of it keeps what another
+ * would have to know. */
+const SEVERAL = /^\.\.?\/([\w/]+\/)?(actions|arrow\.css|deep|focus|follow|media|place|target|watch)$/;
+const copies = {
+  name: "copies",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: SEVERAL }, ({ path, resolveDir, kind, pluginData }) => {
+      const owner = pluginData ?? /src\/(banner|modal|tooltip|tour)$/.exec(resolveDir)?.[1];
+      if (!owner || kind !== "import-statement") return undefined;
+      const file = join(resolveDir, path.endsWith(".css") ? path : path + ".ts");
+      return { path: file, suffix: "?" + owner, pluginData: owner, sideEffects: false };
+    });
+    // So that what a copy imports is of the same owner.
+    onLoad({ filter: /\.ts$/ }, ({ path, pluginData }) => pluginData && { contents: readFileSync(path, "utf8"), loader: "ts", pluginData });
+  },
+};
 const common = {
   absWorkingDir: ROOT,
   bundle: true,
@@ -83,6 +101,7 @@ const buildParts = (hash, write) =>
     entryNames: `[name]-${hash}`,
     chunkNames: "part-[hash]",
     mangleProps: INTERNAL_OF_PARTS,
+    plugins: [copies, css],
     write,
   });
 /** The same for the parts: what neither the loader, the service, the browser nor a stored value knows. */
