@@ -29,13 +29,22 @@ const css = {
     });
   },
 };
-/** What has no state is written into the tour once more: it is 200 bytes less than files of their own, and two requests. */
-const own = {
-  name: "own",
-  setup({ onResolve }) {
-    onResolve({ filter: /\/ui\/(focus|deep)$/ }, ({ importer, path, resolveDir }) => {
-      if (importer === join(ROOT, "src/tour/tour.ts")) return { path: join(resolveDir, path + ".ts"), suffix: "?tour" };
+
+/** What several kinds need, but not all, would be files of its own, which a browser asks for only once it has read the kind's: a
+ * round trip before a message is seen. So each of these kinds has a copy, which is smaller too. None of it keeps what another
+ * would have to know. */
+const SEVERAL = /^\.\.?\/([\w/]+\/)?(actions|arrow\.css|deep|focus|follow|media|place|target|watch)$/;
+const copies = {
+  name: "copies",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: SEVERAL }, ({ path, resolveDir, kind, pluginData }) => {
+      const owner = pluginData ?? /src\/(banner|modal|tooltip|tour)$/.exec(resolveDir)?.[1];
+      if (!owner || kind !== "import-statement") return undefined;
+      const file = join(resolveDir, path.endsWith(".css") ? path : path + ".ts");
+      return { path: file, suffix: "?" + owner, pluginData: owner, sideEffects: false };
     });
+    // So that what a copy imports is of the same owner.
+    onLoad({ filter: /\.ts$/ }, ({ path, pluginData }) => pluginData && { contents: readFileSync(path, "utf8"), loader: "ts", pluginData });
   },
 };
 const common = {
@@ -48,8 +57,12 @@ const common = {
   outdir: OUT,
   metafile: true,
   logLevel: "warning",
-  plugins: [css, own],
+  plugins: [css],
 };
+
+/** Chromium compiles the whole file beside the page then, in the thread in which it parses it; else every function when it is
+ * first called, in the page's own, which costs that some 4 ms, and 16 on a slow device. */
+const COMPILE_ALL = "//# allFunctionsCalledOnLoad\n";
 
 /** A file of the output with everything it imports at once, itself first. */
 function closure(outputs, file) {
@@ -88,6 +101,7 @@ const buildParts = (hash, write) =>
     entryNames: `[name]-${hash}`,
     chunkNames: "part-[hash]",
     mangleProps: INTERNAL_OF_PARTS,
+    plugins: [copies, css],
     write,
   });
 /** The same for the parts: what neither the loader, the service, the browser nor a stored value knows. */
@@ -127,7 +141,7 @@ for (const file of files) {
   let { code } = await minify(readFileSync(path, "utf8"), { module, ecma: 2020, compress });
   if (!module) ({ code } = await minify(code, { ecma: 2020, compress: { ...compress, hoist_vars: true } })); // 20 bytes more
   // What a page has frozen or patched away makes strict code throw, other code not: and it is 15 bytes.
-  const content = Buffer.from(code.replace(/^"use strict";/, ""));
+  const content = Buffer.from((module ? "" : COMPILE_ALL) + code.replace(/^"use strict";/, ""));
   writeFileSync(path, content);
   const gzip = gzipSync(content, { level: 9 });
   const brotli = brotliCompressSync(content, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } });

@@ -5,6 +5,7 @@ import type { Emitter } from "./emitter";
 import { createEvent, setReferrer } from "./event";
 import { createIdentity } from "./identity";
 import type { Identity } from "./identity";
+import { listenUntil } from "./listening";
 import { createOutbox, byteLength } from "./outbox";
 import { watchAddress } from "./pages";
 import { isKind, loadPart } from "./parts";
@@ -31,8 +32,10 @@ export interface Client {
 export function startClient(options: Options, store: Store, emitter: Emitter): Client {
   const identity = createIdentity(store, options.userHash);
   const outbox = createOutbox(store);
-  const sender = createSender(options, outbox, emitter.emit);
-  const stream = createStream(options, identity.named, receive);
+  const ended = new AbortController();
+  const listen = listenUntil(ended.signal);
+  const sender = createSender(options, outbox, emitter.emit, listen);
+  const stream = createStream(options, identity.named, receive, listen);
   let stage: Promise<Stage> | undefined;
   let stopped = false;
 
@@ -50,7 +53,7 @@ export function startClient(options: Options, store: Store, emitter: Emitter): C
   function send(type: string, fields: Dict): void {
     const event = createEvent(type, fields, identity, locale());
     const text = stringify(event);
-    if (byteLength(text) > MAX_EVENT) return warn(`${type}: expected at most 32 KB`);
+    if (byteLength(text) > MAX_EVENT) return warn(type + ": expected at most 32 KB");
     outbox.add(text);
     sender.wake();
     emitter.emit("event", event);
@@ -62,7 +65,7 @@ export function startClient(options: Options, store: Store, emitter: Emitter): C
       (ready) => stopped || use(ready),
       (error: unknown) => {
         stage = undefined; // the next occasion tries again
-        warn(`no messages: ${error}`);
+        warn("no messages: " + error);
         emitter.emit("error", error);
       },
     );
@@ -81,7 +84,7 @@ export function startClient(options: Options, store: Store, emitter: Emitter): C
     onScreen((ready) => ready.moved());
     // After the router's own work, which sets the title.
     if (options.autoPage) setTimeout(() => stopped || send("page", {}));
-  }, follow);
+  }, follow, listen);
 
   /** Where tours and chats are stored that were under way on the page before. */
   function begun(): string[] {
@@ -130,6 +133,7 @@ export function startClient(options: Options, store: Store, emitter: Emitter): C
     show,
     stop(erase) {
       stopped = true;
+      ended.abort();
       unwatch();
       stream.close();
       sender.stop();

@@ -11,7 +11,7 @@ export const EVENTS = ["ready", "message", "shown", "clicked", "answered", "snoo
 export type Command = (client: Client, ...args: unknown[]) => string | void;
 
 /** Number ids are what databases give; everything else must be text. */
-const id = (value: unknown): string | undefined => (isText(value) || typeof value === "number" ? String(value) : undefined);
+const id = (value: unknown): string | undefined => (isText(value) || typeof value === "number" ? value + "" : undefined);
 const given = (value: unknown): boolean => value !== undefined && value !== null;
 const dict = (value: unknown): Dict | undefined => (given(value) ? (isDict(value) ? value : undefined) : {});
 

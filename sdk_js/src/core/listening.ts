@@ -1,13 +1,6 @@
-/** Event listeners that are all taken off by one call. */
-export interface Listening {
-  to(target: EventTarget, type: string, handler: (event: never) => void): void;
-  stop(): void;
-}
+/** Takes part in an event until the client ends: one signal takes all listeners off. */
+export type Listen = (target: EventTarget, type: string, handler: (event: never) => void) => void;
 
-export function createListening(): Listening {
-  const abort = new AbortController();
-  return {
-    to: (target, type, handler) => target.addEventListener(type, handler as EventListener, { signal: abort.signal }),
-    stop: () => abort.abort(),
-  };
+export function listenUntil(signal: AbortSignal): Listen {
+  return (target, type, handler) => target.addEventListener(type, handler as EventListener, { signal });
 }

@@ -67,7 +67,7 @@ function createApi(): Api {
   /** Another tab signed in or out, or was told the person's wish; what a page of another host did, and what was done while
    * this one lay in the back/forward cache, is looked at when it is seen again. */
   function noticed({ key }: Partial<StorageEvent>): void {
-    if (!store || (key !== undefined && !key?.includes(".id."))) return;
+    if (!store || !(key ?? ".id.").includes(".id.")) return;
     wish = undefined;
     obey();
     client?.look();

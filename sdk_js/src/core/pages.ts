@@ -1,4 +1,4 @@
-import { createListening } from "./listening";
+import type { Listen } from "./listening";
 
 /** `window.navigation`, where the browser has it (TypeScript's DOM library may not). */
 type Navigating = { navigation?: EventTarget };
@@ -6,9 +6,9 @@ type Navigating = { navigation?: EventTarget };
 /**
  * Calls `moved(before)` whenever the address changes within this document, and `follow` when its fragment did. By the
  * Navigation API where there is one, so that nothing of the page is touched; else by wrapping the two history methods,
- * which pass everything through. Returns what undoes it.
+ * which pass everything through. Returns what unwraps them.
  */
-export function watchAddress(moved: (before: string) => void, follow: () => void): () => void {
+export function watchAddress(moved: (before: string) => void, follow: () => void, listen: Listen): () => void {
   let href = place();
   const look = (): void => {
     const before = href;
@@ -16,16 +16,12 @@ export function watchAddress(moved: (before: string) => void, follow: () => void
     if (href !== before) moved(before);
   };
   const api = (self as Navigating).navigation;
-  const listening = createListening();
   let undo: (() => void)[] = [];
-  if (api) listening.to(api, "currententrychange", look);
+  if (api) listen(api, "currententrychange", look);
   else undo = [wrap("pushState", look), wrap("replaceState", look)];
-  listening.to(window, "popstate", look);
-  listening.to(window, "hashchange", () => (look(), follow()));
-  return () => {
-    listening.stop();
-    undo.forEach((run) => run());
-  };
+  listen(window, "popstate", look);
+  listen(window, "hashchange", () => (look(), follow()));
+  return () => undo.forEach((run) => run());
 }
 
 /** The address as an app's router sees it: a `#section` on the same page is no new page, `#/route` is. */

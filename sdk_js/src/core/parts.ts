@@ -22,7 +22,7 @@ export function isKind(kind: unknown): kind is KindName {
 export function loadPart(core: Core, kind: KindName): Promise<PartModule> {
   const { host } = core.options;
   importPart(SHARED, host).catch(() => {}); // beside the part, not after it; the part's own import reports a failure
-  return importPart(`${kind}-${HASH}.js`, host) as Promise<PartModule>;
+  return importPart(kind + `-${HASH}.js`, host) as Promise<PartModule>;
 }
 
 /** Loads what tells the console what happens, or makes it silent again. */

@@ -2,7 +2,7 @@ import { stringify } from "./json";
 import type { Options } from "../types";
 import { backoff } from "./backoff";
 import type { Emitter } from "./emitter";
-import { createListening } from "./listening";
+import type { Listen } from "./listening";
 import type { Outbox } from "./outbox";
 import { ORPHAN_AFTER } from "./outbox";
 import { warn } from "./warn";
@@ -23,7 +23,7 @@ export interface Sender {
 }
 
 /** Sends the outbox in order, one request at a time, until the service has confirmed every event with 200. */
-export function createSender(options: Options, outbox: Outbox, emit: Emitter["emit"]): Sender {
+export function createSender(options: Options, outbox: Outbox, emit: Emitter["emit"], listen: Listen): Sender {
   const url = options.host + "/v1/batch";
   let timer = 0;
   let scheduled = false;
@@ -104,11 +104,10 @@ export function createSender(options: Options, outbox: Outbox, emit: Emitter["em
     wake();
   }
 
-  const listening = createListening();
-  listening.to(document, "visibilitychange", hide);
-  listening.to(window, "pagehide", leave);
-  listening.to(window, "pageshow", come);
-  listening.to(window, "online", send);
+  listen(document, "visibilitychange", hide);
+  listen(window, "pagehide", leave);
+  listen(window, "pageshow", come);
+  listen(window, "online", send);
   adopt();
   const orphans = setTimeout(adopt, ORPHAN_AFTER);
 
@@ -118,7 +117,6 @@ export function createSender(options: Options, outbox: Outbox, emit: Emitter["em
       stopped = true;
       clearTimeout(timer);
       clearTimeout(orphans);
-      listening.stop();
     },
   };
 }

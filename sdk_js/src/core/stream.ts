@@ -1,8 +1,7 @@
 import { parse } from "./json";
 import type { Delivery, Options } from "../types";
 import { backoff } from "./backoff";
-import { createListening } from "./listening";
-import type { Listening } from "./listening";
+import type { Listen } from "./listening";
 import { warn } from "./warn";
 
 export interface Stream {
@@ -18,14 +17,18 @@ export interface Stream {
  * page when this one closes or crashes; a page that gets the focus steals it. Where there are no locks (pages without
  * https) every page that can be seen listens.
  */
-export function createStream(options: Options, named: () => Record<string, string>, receive: (d: Delivery) => void): Stream {
+export function createStream(
+  options: Options,
+  named: () => Record<string, string>,
+  receive: (d: Delivery) => void,
+  on: Listen,
+): Stream {
   let source: EventSource | undefined;
   let timer = 0;
   let failures = 0;
   let wanted = false;
   /** Gives the lock back, or ends the waiting for it. */
   let leave: (() => void) | undefined;
-  let listening: Listening | undefined;
 
   const url = (path: string): string => {
     return `${options.host}/v1/${path}?${new URLSearchParams({ writeKey: options.writeKey, ...named() })}`;
@@ -80,16 +83,16 @@ export function createStream(options: Options, named: () => Record<string, strin
     }
   }
   function seen(): void {
-    if (document.hidden || !source) connect();
+    // Every page is shown once it has loaded: by then it listens, or waits for its turn.
+    if (document.hidden || !(source || leave)) connect();
   }
   return {
     open() {
-      if (!listening) {
-        listening = createListening();
-        listening.to(document, "visibilitychange", seen);
-        listening.to(window, "pageshow", seen);
-        listening.to(window, "pagehide", disconnect);
-        listening.to(window, "focus", () => source || connect(true));
+      if (!wanted) {
+        on(document, "visibilitychange", seen);
+        on(window, "pageshow", seen);
+        on(window, "pagehide", disconnect);
+        on(window, "focus", () => source || connect(true));
       }
       wanted = true;
       failures = 0;
@@ -97,7 +100,6 @@ export function createStream(options: Options, named: () => Record<string, strin
     },
     close() {
       wanted = false;
-      listening?.stop();
       disconnect();
     },
   };
