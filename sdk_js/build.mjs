@@ -61,7 +61,8 @@ const common = {
 };
 
 /** Chromium compiles the whole file beside the page then, in the thread in which it parses it; else every function when it is
- * first called, in the page's own, which costs that some 4 ms, and 16 on a slow device. */
+ * first called, in the page's own, which costs that some 4 ms, and 16 on a slow device. Of the loader, and of the file that every
+ * kind needs. */
 const COMPILE_ALL = "//# allFunctionsCalledOnLoad\n";
 
 /** A file of the output with everything it imports at once, itself first. */
@@ -141,7 +142,7 @@ for (const file of files) {
   let { code } = await minify(readFileSync(path, "utf8"), { module, ecma: 2020, compress });
   if (!module) ({ code } = await minify(code, { ecma: 2020, compress: { ...compress, hoist_vars: true } })); // 20 bytes more
   // What a page has frozen or patched away makes strict code throw, other code not: and it is 15 bytes.
-  const content = Buffer.from((module ? "" : COMPILE_ALL) + code.replace(/^"use strict";/, ""));
+  const content = Buffer.from((module && file !== shared ? "" : COMPILE_ALL) + code.replace(/^"use strict";/, ""));
   writeFileSync(path, content);
   const gzip = gzipSync(content, { level: 9 });
   const brotli = brotliCompressSync(content, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } });
