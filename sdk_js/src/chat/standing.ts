@@ -6,7 +6,7 @@ import { labelsFor } from "../ui/labels";
 import { enterRoot } from "../ui/root";
 import type { Slot } from "./chat";
 import type { Turn } from "./content";
-import { KEY, recall } from "./log";
+import { HOLD, KEY, recall } from "./log";
 import type { Conversation } from "./log";
 import css from "./standing.css";
 import { LABELS } from "./standing_labels";
@@ -89,6 +89,7 @@ export function stand(core: Core, slot: Slot, kept?: boolean): void {
     talk.open = true;
     talk.unread = 0;
     save();
+    hold(slot, true);
     card.focus({ preventScroll: true });
   }
   function minimise(): void {
@@ -98,7 +99,7 @@ export function stand(core: Core, slot: Slot, kept?: boolean): void {
     save();
     card.querySelector(".later")?.remove(); // its time is over
     if (had) launcher.focus({ preventScroll: true });
-    slot.end?.();
+    hold(slot, false);
   }
   function finish(): void {
     wishes.tell("Live Chat Conversation Ended", { conversation_id: delivery.delivery_id });
@@ -108,7 +109,7 @@ export function stand(core: Core, slot: Slot, kept?: boolean): void {
     core.store.remove(KEY);
     close();
     slot.view = slot.open = undefined;
-    slot.end?.();
+    hold(slot, false);
   }
 
   slot.open = open;
@@ -123,7 +124,16 @@ export function stand(core: Core, slot: Slot, kept?: boolean): void {
   };
   if (kept) draw(); // or two tabs would answer each other for ever
   else save();
-  if (!talk.open) slot.end?.();
+  hold(slot, talk.open);
+}
+
+/** While it is open nothing new interrupts it; a message that is on the screen as it is opened stays there. */
+function hold(slot: Slot, open: boolean): void {
+  if (open !== slot.holds) {
+    slot.holds = open;
+    slot.enter?.(HOLD, { holdUntil: Infinity }); // or has the stage look, and drop it
+  }
+  if (!open) slot.end?.();
 }
 
 /** Goes on with the conversation of the page before. */
@@ -148,6 +158,7 @@ function restore(): void {
   if (view && !slot.standing) return; // a prompt of this tab's own
   const talk = recall(core);
   view?.close();
+  if (!talk) hold(slot, false);
   slot.end?.();
   slot.view = slot.open = slot.end = undefined;
   if (talk) revive(core, slot, { ...talk, open: view ? view.talk.open : talk.open }, (event, properties) => report(core, { delivery: talk.delivery, step: 0 }, event, properties));

@@ -135,7 +135,7 @@ export function createStage(core: Core): Stage {
         loaded.set(name, kind);
         if (kind.watch && !watches.has(kind.watch)) watches.set(kind.watch, kind.watch(pump));
         kind.memory?.resume(core, { entries, signal: () => abort.signal, known, enter });
-        kind.resume?.(core);
+        kind.resume?.(core, enter);
         pump();
       },
       (error: unknown) => {
