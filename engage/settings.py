@@ -201,7 +201,7 @@ TABLE: Final = (
     Setting("write_key", "ENGAGE_WRITE_KEY", "1 to 200 ASCII characters without : or space", _key, None, "the first project's write key; not set: made once and kept", is_secret=True),
     Setting("secret_key", "ENGAGE_SECRET_KEY", "1 to 200 ASCII characters without : or space", _key, None, "a secret key of the first project, in the place of the one before; not set: one is made once", is_secret=True),
     Setting("identity_secret", "ENGAGE_IDENTITY_SECRET", f"a random text of at least {SAFE_SECRET} bytes", _secret, None, "turns identity verification on: a page proves its userId with a userHash or a userToken", is_secret=True),
-    Setting("identity_secret_old", "ENGAGE_IDENTITY_SECRET_OLD", "a text", str, None, "the identity secret before, valid too while both are set; not kept", is_secret=True),
+    Setting("identity_secret_old", "ENGAGE_IDENTITY_SECRET_OLD", f"a random text of at least {SAFE_SECRET} bytes", _secret, None, "the identity secret before, valid too while both are set; not kept", is_secret=True),
     Setting("identity_enforce", "ENGAGE_IDENTITY_ENFORCE", "off, inbox or all", _one_of("off", "inbox", "all"), "inbox", "what an unproven userId is refused once there is an identity secret: nothing, reading its messages, or everything"),
     Setting("allowed_origins", "ENGAGE_ALLOWED_ORIGINS", "origins such as https://app.example.com or https://*.example.com, separated by commas", _origins, "", "pages that may call the public wire; empty: any"),
     Setting("rules_dir", "ENGAGE_RULES_DIR", "a folder", _folder, None, "holds rules/, messages/, segments/, articles/, project/; `engage up` watches it"),

@@ -13,6 +13,7 @@ from rules.tracks import Track, day_of, mark_of, note, note_step, note_value
 
 MESSAGE_FAILED: Final = "Message Failed"  # said by the service itself: a delivery could not be rendered
 SERVICE: Final = "service"  # the type of what the service itself says: no sign of the person
+SNOOZED: Final = "Message Snoozed"
 INTERACTIONS: Final = frozenset(
     (
         MESSAGE_FAILED,
@@ -20,6 +21,7 @@ INTERACTIONS: Final = frozenset(
         "Message Clicked",
         "Message Dismissed",
         "Message Completed",
+        SNOOZED,
         "Tour Step Viewed",
         "Survey Answered",
     )
@@ -149,6 +151,10 @@ def interact(state: State, event: Event) -> None:
             at = max(event.timestamp, record.decided_at)
             if record.shown_at is None:
                 record.shown_at = at
+            if event.name == SNOOZED:
+                record.snoozed_at = max(at, record.snoozed_at or 0)
+            elif record.snoozed_at is not None and at > record.snoozed_at:
+                record.snoozed_at = None  # it has come again
             if event.name == "Message Dismissed":
                 record.dismissed_at = max(at, record.dismissed_at or 0)
             elif event.name == "Message Completed":

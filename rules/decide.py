@@ -25,7 +25,7 @@ from rules.interruptions import busy
 from rules.limits import DELIVERY_LIFE, INBOX_CAPACITY, MAX_DELIVERY_ID, MAX_NODES, MAX_STRAYS, PRUNE_EVERY
 from rules.merge import FORGOTTEN, LINKED, MERGED, absorb, gift_of, give, hand_on, links_of
 from rules.occasions import KNOWN_FOR, Clock
-from rules.outcome import Considered, Delivery, Outcome, Result
+from rules.outcome import PUT_OFF, Considered, Delivery, Outcome, Result
 from rules.prune import prune
 from rules.rulebook import LiveItem, LiveRule, LiveVariant, LiveWatched, Rulebook
 from rules.state import Exposure, Pending, Record, State, Stray, Timer, new_state
@@ -445,6 +445,10 @@ class _Decision:
                         self.say(rule_id, "withdrawn", moment, happened)
                     else:
                         self.settle(rule_id, "withdrawn", moment, happened, waited=True)
+                elif record.snoozed_at is not None:
+                    record.snoozed_at = None  # it was shown: what its match came to stays
+                    self.outcome.withdrawn.append(record.delivery_id)
+                    self.say(rule_id, "withdrawn", moment, f"{happened}{PUT_OFF}")
 
     def trigger(self, event: Event, cause: Cause, moment: int) -> None:
         for rule in self.rulebook.absent.get(event.name, ()):

@@ -21,7 +21,7 @@ from rules.experiment import MESSAGE, left_out, pick
 from rules.frequency import counted, pending
 from rules.groups import PREFIX
 from rules.occasions import trigger_names
-from rules.outcome import Considered, Outcome
+from rules.outcome import PUT_OFF, Considered, Outcome
 from rules.replay import Replay
 from rules.rulebook import LiveRule, compile_rulebook
 from rules.state import Record, State, decode_state, encode_state
@@ -53,6 +53,7 @@ _WORDS: Final[dict[str, dict[str, str]]] = {
         "waiting": "{user} gets `{message}` at {due} if {cancel} has not come by then: the time runs since {at}.",
         "cancelled": "{user} did not get `{message}`: {detail} at {at}, which ended its time.",
         "withdrawn": "`{message}` was taken back at {at} before {user} saw it: {detail}.",
+        "put_off": "`{message}`, which {user} had put off, was taken back at {at}, and does not come again: {detail}.",
         "holdout": "{user} did not get `{message}` at {at}: the conditions held, but {user} is among the {share} % who are left out.",
         "error": "{user} did not get `{message}` at {at}: it could not be evaluated: {detail}",
         "held": ": its conditions held",
@@ -87,6 +88,7 @@ _WORDS: Final[dict[str, dict[str, str]]] = {
         "waiting": "{at} から待っています。それまでに {cancel} がなければ、{user} さんには {due} に「{message}」が届きます。",
         "cancelled": "「{message}」は {user} さんに届きませんでした。{at} の {detail} で待ち時間が終わりました。",
         "withdrawn": "「{message}」は {user} さんに表示される前、{at} に取り下げられました({detail})。",
+        "put_off": "{user} さんが後回しにした「{message}」は、{at} に取り下げられました。もう表示されません({detail})。",
         "holdout": "{at} に条件は成り立ちましたが、{user} さんは比較のために外した {share} % に入っているので「{message}」は届きませんでした。",
         "error": "{at} に「{message}」は {user} さんに届きませんでした。条件を評価できませんでした: {detail}",
         "held": "(条件が成り立ちました)",
@@ -341,6 +343,8 @@ class _Explainer:
             name = "delayed_once"
         if name == "capped" and one.detail.startswith("dismissed"):
             name = "dismissed"
+        if name == "withdrawn" and one.detail.endswith(PUT_OFF):
+            name = "put_off"
         if name == "holdout" and one.detail:
             name = "project_holdout"
         if name == "not_matched" and not clauses:
@@ -354,7 +358,7 @@ class _Explainer:
         return self.say(
             name,
             at=_plain(one.at),
-            detail=one.detail,
+            detail=one.detail.removesuffix(PUT_OFF),
             because=self.words["held" if moment.event else "timer"],
             fate=self.fate(made),
             held=sum(clause.value == "true" for clause in clauses),

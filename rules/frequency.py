@@ -6,7 +6,7 @@ withdrawn unshown is not spent. A dismissal keeps a rule quiet for as long as it
 
 from rules.analysis import LIFETIME, SESSION, Cap
 from rules.interruptions import keeps
-from rules.limits import RECORDS_FOR_ALWAYS, SESSION_GAP, SPENT_GRACE
+from rules.limits import MAX_SNOOZE, RECORDS_FOR_ALWAYS, SESSION_GAP, SPENT_GRACE
 from rules.state import Record, State
 from rules.variables import iso
 
@@ -46,6 +46,7 @@ def remember(state: State, rule_id: str, record: Record, cap: Cap | None, moment
         for known in state.records.get(rule_id, ())
         if _counts(known, since, moment)
         or _spent_lately(known, moment)
+        or _comes_again(known, moment)
         or (cap is not None and _quiet_until(known, cap) > moment)
         or keeps(known, state, quiet, moment)
     ]
@@ -76,3 +77,7 @@ def _counts(record: Record, since: int, moment: int) -> bool:
 def _spent_lately(record: Record, moment: int) -> bool:
     end = record.expires_at if record.expires_at is not None else record.decided_at
     return record.shown_at is None and moment - end < SPENT_GRACE
+
+
+def _comes_again(record: Record, moment: int) -> bool:
+    return record.snoozed_at is not None and moment - record.snoozed_at < MAX_SNOOZE

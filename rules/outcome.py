@@ -1,6 +1,6 @@
 """What a decision gives back."""
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -19,12 +19,15 @@ Result = Literal[
     "outside_schedule",  # matched at a time when the rule may not act
     "holdout",  # matched, and this person is in the arm that sees nothing
     "cancelled",  # a timer, by `cancel_on` or `without`
-    "withdrawn",  # a delivery not shown yet, by `cancel_on`
+    "withdrawn",  # a delivery not shown yet, or put off (`PUT_OFF` ends the detail), by `cancel_on`
     "expired",  # a delivery that was not shown in time
     "failed",  # a delivery that could not be made
     "error",
     "suspended",  # not asked: the budget stopped it too often
 ]
+
+
+PUT_OFF: Final = ", after it was put off"
 
 
 class Considered(msgspec.Struct):

@@ -23,6 +23,7 @@ class Record(msgspec.Struct, array_like=True):
     interrupts: bool = False
     completed_at: int | None = None
     ticked: list[str] = []  # items of a checklist that are done
+    snoozed_at: int | None = None  # put off, to come again
 
 
 class Timer(msgspec.Struct, array_like=True):

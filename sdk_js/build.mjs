@@ -117,16 +117,18 @@ const parts = await buildParts(hash, true);
 const { outputs } = parts.metafile;
 const part = (name) => Object.keys(outputs).find((file) => outputs[file].entryPoint === `src/${name}/${name}.ts`);
 
-/** The file that every kind needs: the loader asks for it at the same time. */
+/** The file that every kind needs: the loader asks for it at the same time, by the release's hash. */
 const shared = closure(outputs, part("tour")).filter((file) => kinds.every((kind) => closure(outputs, part(kind)).includes(file)))
   .sort((a, b) => outputs[b].bytes - outputs[a].bytes)[0];
+const SHARED = `shared-${hash}.js`;
+const pathOf = (file) => (file === shared ? join(OUT, SHARED) : join(ROOT, file));
 
 const loader = await build({
   ...common,
   entryPoints: { engage: "src/core/loader.ts" },
   format: "iife",
   mangleProps: INTERNAL,
-  define: { HASH: JSON.stringify(hash), SHARED: JSON.stringify(basename(shared)), VERSION: JSON.stringify(version) },
+  define: { HASH: JSON.stringify(hash), VERSION: JSON.stringify(version) },
 });
 
 // For no page: `engage rules check --url` has a browser evaluate it.
@@ -135,11 +137,11 @@ await build({ ...common, entryPoints: { finder: "src/check/finder.ts" }, format:
 const files = [...Object.keys(loader.metafile.outputs), ...Object.keys(outputs)];
 const sizes = {};
 for (const file of files) {
-  const path = join(ROOT, file);
+  const path = pathOf(file);
   // After esbuild: about 3 % of what it left. What is unsafe is that functions become arrows: nothing of ours is constructed.
   const module = file in outputs;
   const compress = { passes: module ? 6 : 3, unsafe_arrows: true, unsafe_methods: true };
-  let { code } = await minify(readFileSync(path, "utf8"), { module, ecma: 2020, compress });
+  let { code } = await minify(readFileSync(join(ROOT, file), "utf8").replaceAll(basename(shared), SHARED), { module, ecma: 2020, compress });
   if (!module) ({ code } = await minify(code, { ecma: 2020, compress: { ...compress, hoist_vars: true } })); // 20 bytes more
   // What a page has frozen or patched away makes strict code throw, other code not: and it is 15 bytes.
   const content = Buffer.from((module && file !== shared ? "" : COMPILE_ALL) + code.replace(/^"use strict";/, ""));
@@ -150,7 +152,8 @@ for (const file of files) {
   writeFileSync(path + ".br", brotli);
   sizes[file] = { bytes: content.length, gzip: gzip.length, brotli: brotli.length };
 }
-const named = Object.fromEntries(files.map((file) => [basename(file), sizes[file]]));
+rmSync(join(ROOT, shared));
+const named = Object.fromEntries(files.map((file) => [basename(pathOf(file)), sizes[file]]));
 
 // The gallery is for people who build: as it is, beside what it shows.
 for (const file of readdirSync(join(ROOT, "gallery"))) copyFileSync(join(ROOT, "gallery", file), join(OUT, file));

@@ -53,3 +53,18 @@ test("it takes what messages are written in, and leaves the rest", () => {
   assert.match(plainInline("[x](javascript:alert(1))")?.join("") ?? "left", /left|span/);
   for (const more of ["![p](/p.png)", "a  \nb", "<https://x.example>", "**a *b* c**", "_a_", "`` a ` b ``"]) assert.equal(plainInline(more), undefined, more);
 });
+
+test("emphasis next to Japanese, Chinese or Korean, where no space is, needs no other parser", () => {
+  const strong = (words) => `<strong {}>${words}</strong>`;
+  for (const [source, read] of [
+    ["**すべて**が", strong("すべて") + "が"],
+    ["これは**「重要」**です。", `これは${strong("「重要」")}です。`],
+    ["**注意:**必ず", strong("注意:") + "必ず"],
+    ["料金は**1,000円**から、*月額*です", `料金は${strong("1,000円")}から、<em {}>月額</em>です`],
+    ["**中文**，**한국어**는", `${strong("中文")}，${strong("한국어")}는`],
+  ]) {
+    assert.equal(plainInline(source)?.join(""), read);
+    assert.equal(inline(source).join(""), read);
+  }
+  assert.equal(inline("売上_合計_円").join(""), "売上_合計_円"); // as everywhere: within a word an underscore is one
+});

@@ -112,7 +112,14 @@ def test_options_go_before_the_environment_and_empty_is_not_set():
         ),
         ({"ENGAGE_ALLOWED_ORIGINS": "*"}, r"ENGAGE_ALLOWED_ORIGINS: expected origins .*, got '\*'$"),
         ({"ENGAGE_TRUSTED_PROXIES": "10.0.0.0/8,10.0.0.1/8"}, "got '10.0.0.1/8' among them"),
-        ({"ENGAGE_IDENTITY_SECRET": "hush" * 7}, "at least 32 bytes, got 28 characters that are not"),
+        (
+            {"ENGAGE_IDENTITY_SECRET": "hush" * 7},
+            "ENGAGE_IDENTITY_SECRET: .* at least 32 bytes, got 28 characters that are not",
+        ),
+        (
+            {"ENGAGE_IDENTITY_SECRET": "long" * 8, "ENGAGE_IDENTITY_SECRET_OLD": "hush" * 7},
+            "ENGAGE_IDENTITY_SECRET_OLD: .* at least 32 bytes, got 28 characters that are not",
+        ),
         ({"ENGAGE_PORT": "0", "ENGAGE_PROT": "1"}, "ENGAGE_PROT is no setting; did you mean ENGAGE_PORT"),
     ],
 )

@@ -104,6 +104,17 @@ def test_a_timer_and_what_ends_it() -> None:
     )
 
 
+def test_what_was_put_off_and_taken_back() -> None:
+    asked = rule(trigger="go", snooze="1d", cancel_on="stop")
+    made = why(asked, event("go", T)).delivery
+    assert made is not None
+    snoozed = event("Message Snoozed", T + S, properties={"delivery_id": made.delivery_id})
+    found = why(asked, event("go", T), snoozed, event("stop", T + M))
+    assert found.sentence == (
+        "`m`, which ann had put off, was taken back at 2023-11-15 00:01:00 UTC, and does not come again: stop happened."
+    )
+
+
 def test_an_absence_is_asked_when_its_time_is_over() -> None:
     asked = rule(trigger={"after": "A", "without": "B", "within": "1h"}, condition=FREE)
     waiting = why(asked, event("A", T))

@@ -137,6 +137,31 @@ def test_cancel_on_withdraws_what_was_not_shown() -> None:
     assert play(second.state, book, shown, event("Chosen", H + S))[-1].withdrawn == []
 
 
+def test_cancel_on_withdraws_what_was_put_off() -> None:
+    book = rulebook(rule(cancel_on="Chosen", frequency="always"))
+    outcome = play(new_state(PERSON), book, event("go", H))[0]
+    about = {"delivery_id": outcome.deliveries[0].delivery_id}
+    shown, snoozed = (event(f"Message {name}", H + at, properties=about) for name, at in (("Shown", 1), ("Snoozed", 2)))
+    # Another of the same rule does not make it forgotten.
+    outcomes = play(outcome.state, book, shown, snoozed, event("go", H + S, message_id="2"), event("Chosen", H + D))
+    chosen, other = outcomes[-1], outcomes[-2].deliveries[0].delivery_id
+    assert chosen.withdrawn == [about["delivery_id"], other]
+    assert results(chosen) == [("r", "withdrawn"), ("r", "withdrawn")]
+    assert chosen.tally == {"r:waiting": -1, "r:cancelled": 1}  # of the other: the first was shown, and stays so
+    state = decode_state(encode_state(chosen.state))
+    assert play(state, book, event("Chosen", H + 2 * D))[-1].withdrawn == []  # once
+
+
+def test_what_came_again_after_it_was_put_off_is_not_withdrawn() -> None:
+    book = rulebook(rule(cancel_on="Chosen"))
+    outcome = play(new_state(PERSON), book, event("go", H))[0]
+    about = {"delivery_id": outcome.deliveries[0].delivery_id}
+    calls = [
+        event(f"Message {name}", H + at * S, properties=about) for at, name in enumerate(("Shown", "Snoozed", "Shown"))
+    ]
+    assert play(outcome.state, book, *calls, event("Chosen", H + D))[-1].withdrawn == []
+
+
 def test_a_trigger_that_also_cancels_starts_again() -> None:
     book = rulebook(rule(trigger="page", delay="20s", cancel_on="page"))
     outcomes = play(new_state(PERSON), book, page("/a", H), page("/b", H + 10 * S), H + 20 * S, H + 30 * S)

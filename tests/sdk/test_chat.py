@@ -1,5 +1,6 @@
 """A conversation: what may be said next, what is typed, what is kept, and the launcher it waits behind."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -215,6 +216,62 @@ class TestLauncher:
         say(page, "Close")
         expect(page.get_by_role("dialog", name="News")).to_be_visible()
         expect(launcher(page)).to_be_visible()
+
+    def test_while_it_is_open_nothing_else_interrupts_on_the_next_page_either(
+        self, service: FakeService, site: Site, tour_delivery: Callable[..., dict[str, Any]]
+    ) -> None:
+        page = site.open()
+        deliver(service, replies=TREE)
+        say(page, "Plans")
+        expect(lines(page)).to_have_count(3)
+        service.deliver(**tour_delivery(priority=5))
+        held: list[Any] = []
+        page.route("**/sdk/part-*.js", lambda route: held.append(route))  # all of it that is loaded late
+        page.reload()
+        service.wait(lambda: (page.wait_for_timeout(20), len(held) > 1)[1])
+        for route in held:
+            route.continue_()
+        page.unroute("**/sdk/part-*.js")
+        expect(card(page)).to_be_visible()
+        page.wait_for_timeout(300)
+        expect(page.locator(".popover")).to_have_count(0)
+        say(page, "Close")
+        expect(page.locator(".popover")).to_be_visible()
+        assert service.calls == [("claim", "c"), ("claim", "0001tour")]
+
+    def test_who_opens_it_again_is_not_interrupted(self, service: FakeService, site: Site) -> None:
+        page = site.open()
+        deliver(service, replies=TREE)
+        say(page, "Plans")
+        expect(card(page).locator(".choices button")).to_have_count(2)
+        say(page, "Close")
+        launcher(page).click()
+        expect(card(page)).to_be_visible()
+        page.evaluate("engage.debug()")
+        service.deliver(delivery_id="m", kind="modal", content={"title": "News", "text": "A dashboard."})
+        site.wait_said("held back: modal message m: the conversation is open")
+        expect(page.get_by_role("dialog", name="News")).to_have_count(0)
+        service.deliver(delivery_id="d", kind="chat", content={"text": "Ann here."})  # is said in it, at once
+        expect(lines(page).last).to_have_text("AssistantAnn here.")
+        expect(page.get_by_role("dialog", name="News")).to_have_count(0)
+        say(page, "Close")
+        expect(page.get_by_role("dialog", name="News")).to_be_visible()
+        assert service.calls == [("claim", "c"), ("claim", "d"), ("claim", "m")]
+
+    def test_a_conversation_that_cannot_be_had_holds_nobody_up(self, service: FakeService, site: Site) -> None:
+        page = site.open()
+        deliver(service, replies=TREE)
+        say(page, "Plans")
+        expect(page.locator(".end")).to_be_visible()
+        late = page.evaluate(
+            "performance.getEntriesByType('resource').map(({name}) => name).filter(name => name.includes('/part-')).at(-1)"
+        )
+        page.route(late, lambda route: route.abort())
+        page.reload()
+        service.wait_event("page", 2)
+        service.deliver(delivery_id="m", kind="modal", content={"title": "News", "text": "A dashboard."})
+        expect(page.get_by_role("dialog", name="News")).to_be_visible()
+        expect(card(page)).to_have_count(0)
 
     def test_what_comes_meanwhile_is_unread(self, service: FakeService, site: Site) -> None:
         page = site.open()

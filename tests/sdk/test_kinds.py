@@ -236,6 +236,21 @@ class TestTooltip:
         gone(page)
         service.wait_event("Message Dismissed")
 
+    @pytest.mark.parametrize("side", ["top", "right", "bottom", "left"])
+    def test_the_edges_of_the_arrow_are_drawn_outside_of_its_card(
+        self, side: str, service: FakeService, site: Site
+    ) -> None:
+        middle = "<button id=middle style='position: fixed; left: 500px; top: 350px'>Middle</button>"
+        site.add("/", ["page"], body=middle)
+        page = site.open()
+        deliver(service, "tooltip", {"target": "#middle", "text": "Tip", "placement": side})
+        expect(page.locator(".tooltip")).to_be_visible()
+        corner = page.locator(".arrow").evaluate(
+            """arrow => { const edge = new DOMMatrix(`rotate(${getComputedStyle(arrow).rotate})`).transformPoint({x: -1, y: -1});
+            return [Math.round(edge.x), Math.round(edge.y)]; }"""
+        )
+        assert corner == {"top": [0, 1], "right": [-1, 0], "bottom": [0, -1], "left": [1, 0]}[side]
+
     def test_several_kinds_do_not_wait_for_one_another(self, service: FakeService, site: Site) -> None:
         page = site.open()
         deliver(service, "tooltip", {"target": "#para", "text": "Tip"})
@@ -264,6 +279,20 @@ def answers(service: FakeService) -> list[tuple[Any, Any, Any]]:
 
 
 class TestSurvey:
+    @pytest.mark.parametrize("width", [320, 390])
+    def test_the_scores_are_of_one_size_on_a_phone(self, width: int, service: FakeService, site: Site) -> None:
+        page = site.open()
+        page.set_viewport_size({"width": width, "height": 700})
+        deliver(service, "survey", {"questions": [{"type": "nps", "text": "Well?"}]})
+        scores = page.locator(".nps button")
+        expect(scores).to_have_count(11)
+        boxes = scores.evaluate_all(
+            "all => all.map(one => one.getBoundingClientRect()).map(({top, width}) => [top, width])"
+        )
+        assert max(wide for _, wide in boxes) - min(wide for _, wide in boxes) < 0.1
+        assert min(wide for _, wide in boxes) > 32
+        assert [sum(top == row for top, _ in boxes) for row in sorted({top for top, _ in boxes})] == [6, 5]
+
     def test_a_low_score_is_asked_why(self, service: FakeService, site: Site) -> None:
         page = site.open()
         page.evaluate("window.heard = []; engage.on('answered', (given) => heard.push(given.answer))")

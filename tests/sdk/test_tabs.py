@@ -57,6 +57,40 @@ def test_one_stream_and_one_display_in_the_tab_that_is_looked_at(service: FakeSe
     assert site.complaints() == []
 
 
+def wants(page: Page) -> None:
+    """Puts what a tour waits for into the page."""
+    page.evaluate("document.querySelector('main').insertAdjacentHTML('beforeend', '<button id=late>Late</button>')")
+
+
+@pytest.mark.parametrize("ending", ["looked at", "closed"])
+def test_of_two_windows_side_by_side_the_one_that_is_looked_at_has_what_waits(
+    ending: str, service: FakeService, site: Site
+) -> None:
+    first, second = site.open(), site.open()
+    look_at(first)
+    listens(first, second)
+    heard = "window.heard = []; engage.on('message', ({delivery_id}) => heard.push(delivery_id))"
+    for page in (first, second):
+        page.evaluate(heard)
+    steps = [{"target": "#late", "text": "Here it is."}]
+    service.deliver(delivery_id="t", kind="tour", content={"steps": steps})
+    first.wait_for_function("heard.length === 1")
+    look_at(second)
+    second.wait_for_function("heard.length === 1")
+    wants(first)
+    service.deliver(delivery_id="d1", **CHAT)
+    expect(chat(second)).to_be_visible()
+    first.wait_for_timeout(300)
+    expect(first.locator("[data-engage]")).to_have_count(0)  # it can be seen, and the person is elsewhere
+    if ending == "looked at":
+        look_at(first)
+    else:
+        second.close()
+    expect(first.locator(".popover")).to_be_visible()
+    assert service.calls == [("claim", "d1"), ("claim", "t")]
+    assert site.complaints() == []
+
+
 def test_another_takes_over_when_the_listening_tab_closes(service: FakeService, site: Site) -> None:
     first, second = two(site)
     second.close()

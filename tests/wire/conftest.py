@@ -21,7 +21,13 @@ RULES = {
     },
     "gone": {"trigger": "Tour Me", "message": "first-project"},
     "start": {"trigger": "Signed Up", "message": "get-started"},
-    "put-off": {"trigger": "Put Off", "message": "hours", "snooze": "2s", "frequency": "always"},
+    "put-off": {
+        "trigger": "Put Off",
+        "message": "hours",
+        "snooze": "2s",
+        "cancel_on": "Plan Purchased",
+        "frequency": "always",
+    },
     "later": {"trigger": "Wait", "delay": "400ms", "cancel_on": ["Stop"], "message": "hello", "frequency": "always"},
     "absent": {
         "trigger": {"after": "Trial Started", "without": "Project Created", "within": "500ms"},

@@ -183,6 +183,21 @@ def test_a_tour_that_left_its_page_goes_on_at_once_at_its_step(wire, person, lis
     assert wire.post(f"{path}/release", {"step": -1}).json()["error"]["field"] == "$.step"
 
 
+def test_what_was_put_off_does_not_come_again_after_cancel_on(wire, person):
+    wire.track(person, "Put Off")
+    found = wire.wait_inbox(person)[0]
+    path = f"/v1/deliveries/{found['delivery_id']}"
+    assert wire.post(f"{path}/claim", b"").json() == {"claimed": True}
+    about = {"delivery_id": found["delivery_id"]}
+    wire.track(person, "Message Shown", properties=about)
+    wire.track(person, "Message Snoozed", properties=about)
+    assert wire.post(f"{path}/release", {"snooze": True}).json()["released"] is True
+    assert len(wire.inbox(person)) == 1
+    wire.track(person, "Plan Purchased")
+    until(lambda: wire.inbox(person) == [], what="it is withdrawn")
+    assert wire.post(f"{path}/claim", b"").json() == {"claimed": False}
+
+
 def test_a_checklist_says_what_is_done_and_brings_its_tours(wire, person, listen):
     stream = listen(userId=person)
     wire.post("/v1/identify", {"userId": person, "traits": {"name": "*Ann*"}})

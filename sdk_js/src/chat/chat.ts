@@ -1,37 +1,45 @@
-import type { Kind, Scene, Showing, Waiting } from "../stage/kind";
+import type { Enter, Kind, Scene, Showing, Waiting } from "../stage/kind";
 import type { Core } from "../types";
 import { el, settled, text } from "../ui/dom";
 import { inputOf, repliesOf } from "./content";
-import { KEY, recall } from "./log";
+import { HOLD, KEY, recall } from "./log";
 import type { Conversation } from "./log";
-import { createView } from "./view";
+import { BUBBLE, createView } from "./view";
 import type { View } from "./view";
 
 export * from "../shared";
 
 /** There is one conversation: what a further message says is added to it. */
-export interface Slot {
+export interface Slot extends Readonly<typeof lent> {
   view?: View | undefined;
   /** Frees the screen for others, while a message of the conversation has it. */
   end?: (() => void) | undefined;
   open?: (() => void) | undefined;
   /** It stands on every page; before that, it is a prompt. */
   standing?: boolean;
+  enter?: Enter;
+  /** It is open: `HOLD` waits, and what is said further does not. */
+  holds?: boolean | undefined;
 }
-const slot: Slot = {};
+/** What stands is lent what it has in common with the prompt: to import it would take a file more. */
+const lent = { BUBBLE, HOLD, KEY, createView, recall };
+const slot: Slot = { ...lent };
 
 export const kind: Kind = {
   interrupts: true,
   problem: ({ content }) => (text(content.text) ? undefined : "expected content.text to be text"),
-  ready: () => true,
+  ready: (delivery) => delivery !== HOLD,
   show: showChat,
   own: openChat,
-  resume(core) {
-    if (core.store.get(KEY)) void import("./standing").then(({ resume }) => resume(core, slot), () => {});
+  resume(core, enter) {
+    slot.enter = enter;
+    if (!core.store.get(KEY)) return;
+    if ((slot.holds = recall(core)?.open)) enter(HOLD, { holdUntil: Infinity });
+    void import("./standing").then(({ resume }) => resume(core, slot), kind.clear);
   },
   clear() {
     slot.view?.close();
-    slot.view = slot.open = slot.end = undefined;
+    slot.view = slot.open = slot.end = slot.holds = undefined;
   },
 };
 
@@ -64,7 +72,7 @@ function showChat(scene: Scene): Showing {
   const { close, card } = view;
   function leave(): void {
     close();
-    slot.view = undefined;
+    slot.view = slot.holds = undefined;
   }
   function stand(): void {
     coming = import("./standing").then(({ stand }) => stand(core, slot), () => (card.hidden = false)).then(() => (coming = undefined));
@@ -78,12 +86,15 @@ function showChat(scene: Scene): Showing {
   card.append(spoken);
   void settled().then(() => (spoken.textContent = card.querySelector(".line:last-child")!.textContent));
   setTimeout(() => spoken.remove(), 2000);
-  return { box: card, close };
+  return { box: card, close: leave };
 }
 
-/** The page has a button that opens it. */
-function openChat(_core: Core, { delivery }: Waiting): boolean {
+/** The page has a button that opens it; or something more is said in one that is open, before all that is held back. */
+function openChat(_core: Core, { delivery, shown }: Waiting): boolean {
+  if (delivery === HOLD) return !slot.holds;
+  const further = slot.holds && !shown && delivery.priority !== Infinity;
+  if (further) queueMicrotask(() => slot.enter!({ ...delivery, priority: Infinity })); // once this one is taken
   const asked = !delivery.delivery_id && !text(delivery.content.text);
   if (asked) slot.open?.();
-  return asked;
+  return asked || !!further;
 }

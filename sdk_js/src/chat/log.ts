@@ -2,6 +2,8 @@ import type { Core, Delivery } from "../types";
 import type { Reply, Turn } from "./content";
 
 export const KEY = "chat.log";
+/** Waits for as long as the conversation is open, and lets nothing new interrupt it. */
+export const HOLD: Delivery = { kind: "chat", priority: 1e9, content: { text: "…" } };
 /** A conversation left for longer than this is not taken up again. ms */
 const FORGET_AFTER = 30 * 24 * 3600_000;
 

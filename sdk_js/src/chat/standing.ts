@@ -6,12 +6,10 @@ import { labelsFor } from "../ui/labels";
 import { enterRoot } from "../ui/root";
 import type { Slot } from "./chat";
 import type { Turn } from "./content";
-import { KEY, recall } from "./log";
 import type { Conversation } from "./log";
 import css from "./standing.css";
 import { LABELS } from "./standing_labels";
 import type { Labels } from "./standing_labels";
-import { BUBBLE, createView } from "./view";
 import type { Wishes } from "./view";
 
 export * from "../shared";
@@ -43,7 +41,7 @@ export function stand(core: Core, slot: Slot, kept?: boolean): void {
   const form = el("form", { onsubmit: send }, field, el("button", { class: "main send", "aria-label": labels.send }, icon(SEND)));
   const ending = el("button", { type: "button", class: "quiet end", onclick: finish }, labels.end);
   const badge = el("span", { class: "badge" });
-  const launcher = el("button", { type: "button", class: "main bubble", onclick: open }, icon(BUBBLE), badge);
+  const launcher = el("button", { type: "button", class: "main bubble", onclick: open }, icon(slot.BUBBLE), badge);
   enterRoot(css, () => {}).leave(); // for the style: the view is in the same root
   card.append(form, ending);
   view.dock(launcher);
@@ -68,7 +66,7 @@ export function stand(core: Core, slot: Slot, kept?: boolean): void {
     draw();
     talk.at = Date.now();
     talk.lines.splice(0, talk.lines.length - MOST_LINES);
-    if (begun() && delivery.delivery_id) core.store.set(KEY, JSON.stringify(talk)); // previews leave no trace
+    if (begun() && delivery.delivery_id) core.store.set(slot.KEY, JSON.stringify(talk)); // previews leave no trace
   }
   function send(event: Event): void {
     event.preventDefault();
@@ -89,6 +87,7 @@ export function stand(core: Core, slot: Slot, kept?: boolean): void {
     talk.open = true;
     talk.unread = 0;
     save();
+    hold(slot, true);
     card.focus({ preventScroll: true });
   }
   function minimise(): void {
@@ -98,17 +97,17 @@ export function stand(core: Core, slot: Slot, kept?: boolean): void {
     save();
     card.querySelector(".later")?.remove(); // its time is over
     if (had) launcher.focus({ preventScroll: true });
-    slot.end?.();
+    hold(slot, false);
   }
   function finish(): void {
     wishes.tell("Live Chat Conversation Ended", { conversation_id: delivery.delivery_id });
     leave();
   }
   function leave(): void {
-    core.store.remove(KEY);
+    core.store.remove(slot.KEY);
     close();
     slot.view = slot.open = undefined;
-    slot.end?.();
+    hold(slot, false);
   }
 
   slot.open = open;
@@ -123,7 +122,16 @@ export function stand(core: Core, slot: Slot, kept?: boolean): void {
   };
   if (kept) draw(); // or two tabs would answer each other for ever
   else save();
-  if (!talk.open) slot.end?.();
+  hold(slot, talk.open);
+}
+
+/** While it is open nothing new interrupts it; a message that is on the screen as it is opened stays there. */
+function hold(slot: Slot, open: boolean): void {
+  if (open !== slot.holds) {
+    slot.holds = open;
+    slot.enter?.(slot.HOLD, { holdUntil: Infinity }); // or has the stage look, and drop it
+  }
+  if (!open) slot.end?.();
 }
 
 /** Goes on with the conversation of the page before. */
@@ -135,7 +143,7 @@ export function resume(core: Core, slot: Slot): void {
 
 function listen(core: Core, slot: Slot): void {
   if (!heard) {
-    addEventListener("storage", ({ key }) => key?.endsWith("." + KEY) && restore());
+    addEventListener("storage", ({ key }) => key?.endsWith("." + slot.KEY) && restore());
     addEventListener("pageshow", ({ persisted }) => persisted && restore()); // it may have gone on on another page
   }
   heard = { core, slot };
@@ -146,15 +154,16 @@ function restore(): void {
   const { core, slot } = heard!;
   const { view } = slot;
   if (view && !slot.standing) return; // a prompt of this tab's own
-  const talk = recall(core);
+  const talk = slot.recall(core);
   view?.close();
+  if (!talk) hold(slot, false);
   slot.end?.();
   slot.view = slot.open = slot.end = undefined;
   if (talk) revive(core, slot, { ...talk, open: view ? view.talk.open : talk.open }, (event, properties) => report(core, { delivery: talk.delivery, step: 0 }, event, properties));
 }
 
 function revive(core: Core, slot: Slot, talk: Conversation, tell: Wishes["tell"]): void {
-  slot.view = createView(core, talk, { tell, changed() {}, dismissed() {}, gone() {} });
+  slot.view = slot.createView(core, talk, { tell, changed() {}, dismissed() {}, gone() {} });
   slot.standing = false;
   stand(core, slot, true);
 }

@@ -6,7 +6,7 @@ const STORAGE: readonly StorageMode[] = ["local", "cookie", "memory"];
 type Signals = { globalPrivacyControl?: boolean; doNotTrack?: string | null };
 
 /** The options of `init`, or what is wrong with them. */
-export function readOptions(given: unknown, scriptHost: string): Options | string {
+export function readOptions(given: unknown, scriptHost: string | false): Options | string {
   const { globalPrivacyControl, doNotTrack } = navigator as Signals;
   if (!isDict(given)) return expected("{writeKey, host}", given);
   const { writeKey, host = scriptHost, userHash, locale, autoPage = true, stream = true, storage = "local", cookieDomain = "", consent = globalPrivacyControl || doNotTrack === "1" } = given;

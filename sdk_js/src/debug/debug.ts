@@ -16,7 +16,7 @@ const LISTENERS: Readonly<Record<string, Listener>> = {
     say(`sent: ${all.map(call).join(", ")}`, all);
   },
   message: (delivery) => say(`received: ${named(delivery as Delivery)}`, delivery),
-  looked: (entries) => (entries as Set<Entry>).forEach(hold),
+  looked: (entries) => (entries as Set<Entry>).forEach((entry, _, all) => hold(entry, all)),
   shown: did("shown"),
   clicked: did("clicked"),
   answered: did("answered"),
@@ -25,25 +25,27 @@ const LISTENERS: Readonly<Record<string, Listener>> = {
   completed: did("completed"),
   error: (error) => say("error", error),
 };
+const INTERRUPTS = /^(tour|modal|chat|survey)$/;
 let telling = false;
 /** What was last said of each. */
 const reasons = new WeakMap<Entry, string | undefined>();
 
 /** Says why a message cannot be on the screen now, once. */
-function hold(entry: Entry): void {
+function hold(entry: Entry, all: ReadonlySet<Entry>): void {
   const { delivery } = entry;
-  const reason = whyNot(entry);
+  const reason = whyNot(entry, all);
   if (reason && reason !== reasons.get(entry)) say(`held back: ${named(delivery)}: ${reason}`, delivery);
   reasons.set(entry, reason);
 }
 
-function whyNot(entry: Entry): string | undefined {
-  const { behind, claimed, delivery, forced, notBefore } = entry;
-  if (behind === entry) return undefined;
+function whyNot(entry: Entry, all: ReadonlySet<Entry>): string | undefined {
+  const { behind, claimed, delivery, forced, holdUntil, notBefore } = entry;
+  if (behind === entry || holdUntil === Infinity) return undefined;
   if (document.hidden) return "nobody looks at this page";
   if (notBefore > Date.now()) return `until ${new Date(notBefore).toISOString()}: it was snoozed, or the service could not be asked`;
   if (!claimed && !forced && !pathMatches(delivery.show_on?.path)) return `its page is ${String(delivery.show_on?.path)}, this is ${location.pathname}`;
   if (behind) return `${named(behind.delivery)} is on the screen`;
+  if (INTERRUPTS.test(delivery.kind) && [...all].some((other) => other.holdUntil === Infinity)) return "the conversation is open";
   return "its target is not on the page, or the person is typing";
 }
 

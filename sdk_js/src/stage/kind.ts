@@ -42,8 +42,8 @@ export interface Kind {
   /** Whether it takes it for its own, and what is told of it later: it claims it where it has to, and shows it. `begin` shows
    * another message from it. */
   own?(core: Core, entry: Waiting, begin: (delivery: Delivery) => void): boolean;
-  /** Takes up what it left on the page before. */
-  resume?(core: Core): void;
+  /** Takes up what it left on the page before; `enter` has something of its own wait among the others. */
+  resume?(core: Core, enter: Enter): void;
   /** The address changed, for what it took. */
   moved?(): void;
   /** Another person from here on, or none. */
@@ -53,6 +53,9 @@ export interface Kind {
   /** What to do about a target that did not come. */
   late?(entry: Waiting): void;
 }
+
+/** `holdUntil`: until then it keeps what is less important from the screen. Unix ms */
+export type Enter = (delivery: Delivery, given?: { holdUntil?: number }) => void;
 
 export interface Watch {
   set(on: boolean): void;

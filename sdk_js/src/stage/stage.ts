@@ -39,8 +39,9 @@ export function createStage(core: Core): Stage {
   const lanes = new Map<string, Lane>();
   const watches = new Map<Kind["watch"], Watch>();
   let abort = new AbortController();
-  /** Tells the browser's other tabs what was claimed here. */
-  const others = self.BroadcastChannel && new BroadcastChannel("engage");
+  /** Tells the browser's other pages what waits in this one, which is looked at: there it does no longer. Whichever is looked
+   * at next hears of it anew; where there are no locks all have heard of it. */
+  const others = navigator.locks && self.BroadcastChannel && new BroadcastChannel("engage");
   if (others) others.onmessage = ({ data }) => entries.forEach((entry) => entry.claimed || entry.delivery.delivery_id !== data || entries.delete(entry));
 
   function enter(delivery: Delivery, given: Partial<Entry> = {}): void {
@@ -135,7 +136,7 @@ export function createStage(core: Core): Stage {
         loaded.set(name, kind);
         if (kind.watch && !watches.has(kind.watch)) watches.set(kind.watch, kind.watch(pump));
         kind.memory?.resume(core, { entries, signal: () => abort.signal, known, enter });
-        kind.resume?.(core);
+        kind.resume?.(core, enter);
         pump();
       },
       (error: unknown) => {
@@ -162,7 +163,6 @@ export function createStage(core: Core): Stage {
       if (answer === "won") {
         entry.claimed = true;
         entry.shown = !!delivery.shown;
-        others?.postMessage(id);
       }
       if (answer === "lost") entries.delete(entry); // it may come again
       if (answer === "later") {
@@ -262,9 +262,8 @@ export function createStage(core: Core): Stage {
   function clear(): void {
     abort.abort();
     entries.clear();
-    const shown = [...lanes.values()];
+    lanes.forEach(({ showing }) => showing?.close());
     lanes.clear();
-    for (const { showing } of shown) showing?.close();
     loaded.forEach((kind) => kind?.clear?.());
     watches.forEach((watch) => watch.set(false));
   }
@@ -272,6 +271,7 @@ export function createStage(core: Core): Stage {
   document.addEventListener("visibilitychange", pump);
   return {
     add(delivery) {
+      if (document.hasFocus()) others?.postMessage(delivery.delivery_id);
       if (known(delivery)) return;
       const notBefore = Date.parse(delivery.not_before!) || 0;
       if (notBefore) later(notBefore - Date.now());
@@ -283,7 +283,7 @@ export function createStage(core: Core): Stage {
     },
     resume: load,
     moved() {
-      for (const { showing } of [...lanes.values()]) showing?.moved?.();
+      lanes.forEach(({ showing }) => showing?.moved?.());
       loaded.forEach((kind) => kind?.moved?.());
       pump();
     },

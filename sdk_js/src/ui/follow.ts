@@ -1,6 +1,6 @@
 import arrow from "./arrow.css";
-import { place } from "./place";
-import type { Box } from "./place";
+import { place, SIDES } from "./place";
+import type { Box, Side } from "./place";
 import { enterRoot } from "./root";
 import type { Root } from "./root";
 import { deep, loadDeep } from "./target";
@@ -82,10 +82,12 @@ export function stand(box: HTMLElement, arrow: HTMLElement, target: Box | undefi
   const { side, left, top, arrow: at } = place(target, size, view, asked as string);
   const { width, height } = size;
   const along = at - 6.5;
-  const [x, y] = { bottom: [along, -6], top: [along, height - 7], right: [-6, along], left: [width - 7, along], center: [0, 0] }[side] as [number, number];
+  const turn = SIDES.indexOf(side as Side);
+  const [x, y] = [[along, -6], [-6, along], [along, height - 7], [width - 7, along]].at(turn)!;
   move(box, left, top);
-  move(arrow, x, y);
-  arrow.hidden = side === "center";
+  move(arrow, x!, y!);
+  arrow.style.rotate = 45 - 90 * turn + "deg"; // its two edges look outwards
+  arrow.hidden = turn < 0;
 }
 
 export function move({ style }: HTMLElement, x: number, y: number): void {

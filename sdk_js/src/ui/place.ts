@@ -17,26 +17,25 @@ export interface Place {
 
 const GAP = 14;
 const MARGIN = 12;
-const SIDES: readonly Side[] = ["bottom", "right", "top", "left"];
+/** Against the clock. */
+export const SIDES: readonly Side[] = ["bottom", "right", "top", "left"];
 
 /** The asked side when the popover fits there, else the first that fits, else the one with the most room. */
 export function place(target: Box | undefined, popover: { width: number; height: number }, view: { width: number; height: number }, asked?: string): Place {
   const { width, height } = popover;
   if (!target) return { side: "center", left: (view.width - width) / 2, top: (view.height - height) / 2, arrow: 0 };
   const room: Record<Side, number> = {
-    top: target.top - GAP - MARGIN - height,
-    bottom: view.height - target.top - target.height - GAP - MARGIN - height,
-    left: target.left - GAP - MARGIN - width,
-    right: view.width - target.left - target.width - GAP - MARGIN - width,
+    top: target.top - (GAP + MARGIN) - height,
+    bottom: view.height - target.top - target.height - (GAP + MARGIN) - height,
+    left: target.left - (GAP + MARGIN) - width,
+    right: view.width - target.left - target.width - (GAP + MARGIN) - width,
   };
   const side = [asked as Side, ...SIDES].find((one) => room[one] >= 0) ?? [...SIDES].sort((one, other) => room[other] - room[one])[0]!;
-  const upright = side === "top" || side === "bottom";
+  const upright = SIDES.indexOf(side) % 2 === 0;
   const middleX = target.left + target.width / 2;
   const middleY = target.top + target.height / 2;
-  let left = upright ? middleX - width / 2 : side === "left" ? target.left - GAP - width : target.left + target.width + GAP;
-  let top = upright ? (side === "top" ? target.top - GAP - height : target.top + target.height + GAP) : middleY - height / 2;
-  left = clamp(left, MARGIN, view.width - width - MARGIN);
-  top = clamp(top, MARGIN, view.height - height - MARGIN);
+  const left = clamp(upright ? middleX - width / 2 : side === "left" ? target.left - GAP - width : target.left + target.width + GAP, MARGIN, view.width - width - MARGIN);
+  const top = clamp(!upright ? middleY - height / 2 : side === "top" ? target.top - GAP - height : target.top + target.height + GAP, MARGIN, view.height - height - MARGIN);
   const arrow = upright ? clamp(middleX - left, 22, width - 22) : clamp(middleY - top, 22, height - 22);
   return { side, left, top, arrow };
 }
