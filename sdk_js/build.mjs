@@ -61,7 +61,7 @@ const common = {
 };
 
 /** Chromium compiles the whole file beside the page then, in the thread in which it parses it; else every function when it is
- * first called, in the page's own, which costs that some 4 ms, and 16 on a slow device. Of the loader, and of the file that every
+ * first called, in the page's own, which costs that some 3 ms, and 12 on a slow device. Of the loader, and of the file that every
  * kind needs. */
 const COMPILE_ALL = "//# allFunctionsCalledOnLoad\n";
 

@@ -117,10 +117,10 @@ def _main_thread(browser: Browser, site: str, turns: int) -> Iterator[Row]:
     """ms that a page's main thread works more until it is quiet: tasks of all sorts, as the browser counts them (CDP
     `Performance.getMetrics`), less those of the same page without a script. In turns, medians.
 
-    By two clocks, each on visits of its own. A task's `wall` time is what the page has to wait for, and the value; but it
-    also holds what the thread waited for others: for a core that other programs have (and the browser's slowing down
-    stretches that too), for another process that answers (the first use of localStorage). `CPU` time is what the thread
-    itself worked; it says the same on a busy machine as on an idle one. For all alike.
+    By two clocks, each on visits of its own. A task's wall time, slowed by the browser, is what the page has to wait for,
+    and the value; but it also holds what the thread waited for others: for another process that answers (the first use of
+    localStorage), for a core that other programs have, and the browser's slowing down makes four times as much of that.
+    CPU time is what the thread itself worked, not slowed, times four: a busy machine changes it little. For all alike.
 
     The longest task is the longest of all visits; on a machine that does other things it is theirs, so the note has the
     page without it beside it, and of both the median of each visit's longest (0 where none is above 50 ms)."""
@@ -134,9 +134,9 @@ def _main_thread(browser: Browser, site: str, turns: int) -> Iterator[Row]:
                 page.wait_for_timeout(1_500)
                 sent = sessions[0].send("Performance.getMetrics")["metrics"]
                 found = {one["name"]: one["value"] * 1000 for one in sent}
-                spent[name, clock].append(found["TaskDuration"])
-                longest[name].append(max([*page.evaluate("tasks"), 0.0]))
+                spent[name, clock].append(found["TaskDuration"] * (SLOWED if clock == CPU else 1))
                 if clock == WALL:
+                    longest[name].append(max([*page.evaluate("tasks"), 0.0]))
                     scripts[name].append(found["ScriptDuration"])
 
     def more(name: str, clock: str) -> float:
@@ -163,7 +163,7 @@ def _main_thread(browser: Browser, site: str, turns: int) -> Iterator[Row]:
 
 def _slow(sessions: list[CDPSession], clock: str, page: Page) -> None:
     session = page.context.new_cdp_session(page)
-    session.send("Emulation.setCPUThrottlingRate", {"rate": SLOWED})
+    session.send("Emulation.setCPUThrottlingRate", {"rate": SLOWED if clock == WALL else 1})
     session.send("Performance.enable", {"timeDomain": clock})
     sessions.append(session)
     page.add_init_script(
