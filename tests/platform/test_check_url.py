@@ -417,7 +417,8 @@ def test_a_page_that_hangs_is_given_up(
     bundle: Path, write_documents: Any, site: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def home(headers: dict[str, str]) -> tuple[int, dict[str, str], str]:
-        if [path for path, _ in site.asked].count("/") == 2:  # the site is reached, `other` looked for; what is left hangs
+        visits = [path for path, _ in site.asked].count("/")
+        if visits == 2:  # the site was reached, and now `other` is looked for: only what hangs is left
             monkeypatch.setattr(site_check, "HANGING", 1_000)
         return 200, {}, HOME
 

@@ -389,6 +389,7 @@ def test_right_to_left(service: FakeService, site: Site) -> None:
 def test_nothing_stays_behind_after_many_shows(service: FakeService, site: Site) -> None:
     """After 1,000 shows and dismissals there are as many nodes and listeners as before them."""
     page = site.open()
+    page.set_viewport_size({"width": 320, "height": 240})  # each show is drawn a few times
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable")
 

@@ -136,6 +136,7 @@ def stay(route: Route) -> None:
 def page(service: FakeService, site: Site) -> Page:
     found = site.open()
     found.context.route("**/*", stay)
+    found.set_viewport_size({"width": 480, "height": 320})  # it is drawn some thousand times
     found.evaluate(DRIVER)
     return found
 
