@@ -19,7 +19,7 @@ import psutil
 import pytest
 import redis
 import structlog
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from engage import valkey
 from engage.bootstrap import find_browser
@@ -40,6 +40,8 @@ for function in (httpx.Client.__init__, httpx.AsyncClient.__init__, httpx.reques
 
 T = TypeVar("T")
 STOP_SECONDS = 30.0
+PATIENCE = 20_000  # ms a browser may take for what is expected of it; other tests may share the machine
+expect.set_options(timeout=PATIENCE)
 # What tells the children of `engage up` apart in their command lines.
 CHILDREN = {
     "serve": ("engage.serve",),

@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.conftest import Service, StartService, until
+from tests.conftest import PATIENCE, Service, StartService, until
 from tests.contract.record_wire import write_definitions
 from tests.sdk.conftest import BODY, bundle
 from tests.sdk.fake_service import DIST
@@ -23,10 +23,7 @@ __all__ = ["bundle"]  # the fixture that builds today's snippet where it must
 
 FIRST = Path(__file__).parent / "snippet-first"
 SNIPPETS = {"first": FIRST, "today": DIST}
-PATIENCE = 20_000  # ms; other tests may share the machine
 _numbers = itertools.count()
-
-expect.set_options(timeout=PATIENCE)
 
 
 class Site:

@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.axe import violations
 from tests.journeys.conftest import Demo
+from tests.sdk.conftest import stands
 
 KINDS = {
     "Tour": ".popover", "Chat prompt": ".chat", "Conversation": ".chat form",
@@ -63,8 +64,7 @@ def test_axe_finds_nothing(
         for show, (title, selector) in enumerate(KINDS.items()):
             query = f"show={show}&language={language}&theme={theme}"
             page.goto(f"http://127.0.0.1:{demo.engage_port}/sdk/gallery?{query}")
-            expect(page.locator(selector).first).to_be_visible()
-            page.wait_for_timeout(120)  # what fades in has its colours then
+            stands(page.locator(selector).first)
             found += [f"{theme}, {title}: {wrong}" for wrong in violations(page)]
     context.close()
     assert found == []

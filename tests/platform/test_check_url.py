@@ -1,20 +1,24 @@
 """`engage rules check --url`: a real Chromium looks for what messages point at on a real small site."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.async_api import Browser
 
-from engage import site_check
+from engage import cli, site_check
 from engage.checking import check_paths
 from engage.errors import InvalidRequest
+from engage.settings import load_settings
 from engage.site_check import check_site, fits, site_of
 from tests.sdk.conftest import bundle
 
@@ -85,9 +89,8 @@ def site() -> Iterator[Pages]:
 class Done:
     """How a run ended: its status, what it said, and of each target what `--format json` says, by message and step."""
 
-    def __init__(self, process: subprocess.CompletedProcess[str]) -> None:
-        self.status = process.returncode
-        self.out, self.err = process.stdout, process.stderr
+    def __init__(self, status: int, out: str, err: str) -> None:
+        self.status, self.out, self.err = status, out, err
 
     @property
     def found(self) -> dict[str, Any]:
@@ -105,28 +108,75 @@ class Done:
         return [(one["severity"], one["message"]) for one in json.loads(self.out)["problems"]]
 
 
+Check = Callable[..., Done]
+
+
 @pytest.fixture
-def check(bundle: Path, tmp_path: Path, write_documents: Any) -> Callable[..., Done]:
-    """`check(messages, "--url", …)` checks a folder with these messages; targets have half a second if nothing else is said."""
+def words(bundle: Path, write_documents: Any) -> Callable[..., list[str]]:
+    """The command line that checks a folder with these messages; targets have half a second if nothing else is said."""
+
+    def make(
+        messages: list[dict[str, Any]], *arguments: object, text: bool = False, timeout: str | None = "500ms"
+    ) -> list[str]:
+        folder = write_documents({f"messages/{one['id']}.json": one for one in messages})
+        command = ["engage", "rules", "check", folder, *arguments, "--format", "text" if text else "json"]
+        return [str(word) for word in (*command, *(("--timeout", timeout) if timeout else ()))]
+
+    return make
+
+
+@pytest.fixture
+def command(words: Callable[..., list[str]], tmp_path: Path) -> Check:
+    """`command(messages, "--url", …)` checks as a person does: a process of its own, which starts a browser of its own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ENGAGE_")}
     kept |= {"ENGAGE_DATA_DIR": str(tmp_path / "data"), "NO_COLOR": "1", "COLUMNS": "200"}
 
-    def run(
-        messages: list[dict[str, Any]],
-        *arguments: object,
-        text: bool = False,
-        timeout: str | None = "500ms",
-        env: Mapping[str, str] = {},
-    ) -> Done:
-        folder = write_documents({f"messages/{one['id']}.json": one for one in messages})
-        command = [sys.executable, "-m", "engage", "rules", "check", folder, *arguments]
-        command += ["--format", "text" if text else "json", *(("--timeout", timeout) if timeout else ())]
-        words = [str(word) for word in command]
-        return Done(
-            subprocess.run(
-                words, env={**kept, **env}, cwd=Path.cwd(), capture_output=True, text=True, timeout=120, check=False
-            )
+    def run(*given: Any, env: Mapping[str, str] = {}, **more: Any) -> Done:
+        done = subprocess.run(
+            [sys.executable, "-m", *words(*given, **more)],
+            env={**kept, **env},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[tuple[asyncio.Runner, Browser]]:
+    """A browser as the command starts it, and the loop that it belongs to."""
+    with asyncio.Runner() as runner:
+        opened = site_check._chromium()
+        yield runner, runner.run(opened.__aenter__())
+        runner.run(opened.__aexit__(None, None, None))
+
+
+@pytest.fixture
+def check(
+    words: Callable[..., list[str]],
+    started: tuple[asyncio.Runner, Browser],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Check:
+    """The same command within this process, in one browser for all tests: to start both is most of what a check takes."""
+    runner, browser = started
+
+    @asynccontextmanager
+    async def chromium() -> AsyncIterator[Browser]:
+        yield browser
+
+    monkeypatch.setattr(site_check, "_chromium", chromium)
+    monkeypatch.setattr(asyncio, "run", runner.run)
+    monkeypatch.setattr(cli, "_settings", lambda **given: load_settings({}))  # it also sets up the process
+
+    def run(*given: Any, **more: Any) -> Done:
+        monkeypatch.setattr(sys, "argv", words(*given, **more))
+        with pytest.raises(SystemExit) as ended:
+            cli._main()
+        return Done(int(ended.value.code or 0), *capsys.readouterr())
 
     return run
 
@@ -140,13 +190,13 @@ def tooltip(name: str, target: str, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.browser
-def test_every_form_of_target_is_found_where_the_snippet_finds_it(check: Any, site: Pages) -> None:
+def test_every_form_of_target_is_found_where_the_snippet_finds_it(command: Check, site: Pages) -> None:
     site.pages["/"] = lambda headers: (
         200,
         {"content-security-policy": STRICT},
         HOME + "<script src='/sdk/engage.js?1'></script>",
     )
-    done = check(
+    done = command(
         [
             tour(
                 "all",
@@ -175,8 +225,8 @@ def test_every_form_of_target_is_found_where_the_snippet_finds_it(check: Any, si
 
 
 @pytest.mark.browser
-def test_what_is_not_there_is_an_error_with_its_place(check: Any, site: Pages) -> None:
-    done = check(
+def test_what_is_not_there_is_an_error_with_its_place(command: Check, site: Pages) -> None:
+    done = command(
         [
             tour(
                 "bad",
@@ -212,7 +262,7 @@ def test_what_is_not_there_is_an_error_with_its_place(check: Any, site: Pages) -
 
 
 @pytest.mark.browser
-def test_what_comes_by_a_doing_of_the_person_is_not_tried(check: Any, site: Pages) -> None:
+def test_what_comes_by_a_doing_of_the_person_is_not_tried(check: Check, site: Pages) -> None:
     done = check(
         [
             tour(
@@ -238,7 +288,7 @@ def test_what_comes_by_a_doing_of_the_person_is_not_tried(check: Any, site: Page
 
 
 @pytest.mark.browser
-def test_steps_are_looked_for_where_the_tour_leads(check: Any, site: Pages) -> None:
+def test_steps_are_looked_for_where_the_tour_leads(check: Check, site: Pages) -> None:
     site.pages |= {"/dashboard": "<b id=dash>d</b>", "/projects": "<b id=list>l</b>", "/a/b": "<b id=ab>ab</b>"}
     done = check(
         [
@@ -270,7 +320,7 @@ def test_steps_are_looked_for_where_the_tour_leads(check: Any, site: Pages) -> N
 
 
 @pytest.mark.browser
-def test_words_are_looked_for_in_the_language_of_their_content(check: Any, site: Pages) -> None:
+def test_words_are_looked_for_in_the_language_of_their_content(check: Check, site: Pages) -> None:
     site.pages["/"] = lambda headers: (
         (200, {}, "<button>新規</button>")
         if headers["accept-language"].startswith("ja")
@@ -286,7 +336,7 @@ def test_words_are_looked_for_in_the_language_of_their_content(check: Any, site:
 
 
 @pytest.mark.browser
-def test_a_login_goes_by_storage_state_or_header(check: Any, site: Pages, tmp_path: Path) -> None:
+def test_a_login_goes_by_storage_state_or_header(check: Check, site: Pages, tmp_path: Path) -> None:
     def home(headers: dict[str, str]) -> tuple[int, dict[str, str], str]:
         if "session=ann" in headers.get("cookie", "") or headers.get("x-key") == "k":
             return 200, {}, "<b id=mine>Mine</b>"
@@ -309,7 +359,7 @@ def test_a_login_goes_by_storage_state_or_header(check: Any, site: Pages, tmp_pa
 
 
 @pytest.mark.browser
-def test_headers_go_to_the_site_alone(check: Any, site: Pages) -> None:
+def test_headers_go_to_the_site_alone(check: Check, site: Pages) -> None:
     other = Pages()
     try:
         other.pages = {"/x.js": "", "/sso": "<b id=sso>s</b>"}
@@ -329,7 +379,7 @@ def test_headers_go_to_the_site_alone(check: Any, site: Pages) -> None:
 
 
 @pytest.mark.browser
-def test_a_page_that_does_not_come_is_said_once(check: Any, site: Pages) -> None:
+def test_a_page_that_does_not_come_is_said_once(check: Check, site: Pages) -> None:
     site.pages["/broken"] = lambda headers: (500, {}, "<b id=new>n</b>")
     steps = [{"target": "#new"}, {"target": "#late", "missing": "skip"}]
     done = check(
@@ -346,7 +396,7 @@ def test_a_page_that_does_not_come_is_said_once(check: Any, site: Pages) -> None
 
 
 @pytest.mark.browser
-def test_a_window_can_be_narrow(check: Any, site: Pages) -> None:
+def test_a_window_can_be_narrow(check: Check, site: Pages) -> None:
     site.pages["/"] = (
         "<meta name=viewport content='width=device-width'><style>@media (width < 600px) { #new { display: none } }</style>"
         + HOME
@@ -356,7 +406,7 @@ def test_a_window_can_be_narrow(check: Any, site: Pages) -> None:
 
 
 @pytest.mark.browser
-def test_a_page_that_moves_on_by_itself_is_followed(check: Any, site: Pages) -> None:
+def test_a_page_that_moves_on_by_itself_is_followed(check: Check, site: Pages) -> None:
     site.pages["/"] = "<script>setTimeout(() => location.replace('/app'), 300)</script>"
     site.pages["/app"] = HOME
     done = check([tooltip("tip", "#late")], "--url", site.url, timeout="10s")
@@ -368,50 +418,55 @@ def test_a_page_that_moves_on_by_itself_is_followed(check: Any, site: Pages) -> 
 def test_a_page_that_hangs_is_given_up(
     bundle: Path, write_documents: Any, site: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site.pages["/hangs"] = HOME + "<script>setTimeout(() => { for (;;); }, 50)</script>"
-    messages = [tooltip("tip", "#late", show_on={"path": ["/hangs"]}), tooltip("other", "#new")]
+    def home(headers: dict[str, str]) -> tuple[int, dict[str, str], str]:
+        visits = [path for path, _ in site.asked].count("/")
+        if visits == 2:  # the site was reached, and now `other` is looked for: only what hangs is left
+            monkeypatch.setattr(site_check, "HANGING", 1_000)
+        return 200, {}, HOME
+
+    site.pages |= {"/": home, "/hangs": HOME + "<script>setTimeout(() => { for (;;); }, 50)</script>"}
+    messages = [tooltip("other", "#new"), tooltip("tip", "#late", show_on={"path": ["/hangs"]})]
     folder = write_documents({f"messages/{one['id']}.json": one for one in messages})
-    monkeypatch.setattr(site_check, "HANGING", 15_000)
-    found = check_site(check_paths([folder]), [folder], site_of(site.url, timeout=3_000))
+    found = check_site(check_paths([folder]), [folder], site_of(site.url, timeout=1_000))
     assert {one.message: one.state for one in found.targets} == {"other": "found", "tip": "no_page"}
     assert [one.message for one in found.problems] == ["Expected the page /hangs, got one that does not respond"]
 
 
 @pytest.mark.browser
-def test_a_site_that_does_not_answer_ends_with_2(check: Any, free_port: int) -> None:
-    done = check([tooltip("tip", "#new")], "--url", f"http://127.0.0.1:{free_port}")
+def test_a_site_that_does_not_answer_ends_with_2(command: Check, free_port: int) -> None:
+    done = command([tooltip("tip", "#new")], "--url", f"http://127.0.0.1:{free_port}")
     assert done.status == 2
     assert "Expected a site that answers, got net::ERR_CONNECTION_REFUSED" in done.err
     assert "Traceback" not in done.err
 
 
-def test_without_targets_no_site_is_asked(check: Any, free_port: int) -> None:
+def test_without_targets_no_site_is_asked(command: Check, free_port: int) -> None:
     chat = {"id": "chat", "kind": "chat", "content": {"en": {"text": "x"}}}
-    done = check([chat], "--url", f"http://127.0.0.1:{free_port}", text=True)
+    done = command([chat], "--url", f"http://127.0.0.1:{free_port}", text=True)
     assert done.status == 0
     assert "0 targets" in done.out
     assert "nothing to look for" in done.out
 
 
-def test_without_playwright_it_says_how_to_have_it(check: Any, tmp_path: Path) -> None:
+def test_without_playwright_it_says_how_to_have_it(command: Check, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['playwright'] = None\n")
-    done = check([tooltip("tip", "#new")], "--url", "http://127.0.0.1:9", env={"PYTHONPATH": str(tmp_path)})
+    done = command([tooltip("tip", "#new")], "--url", "http://127.0.0.1:9", env={"PYTHONPATH": str(tmp_path)})
     assert done.status == 2
     assert "Expected Playwright, which drives a browser, got none - at --url" in done.err
     assert "extra `browser`" in done.err
 
 
 @pytest.mark.browser
-def test_without_a_browser_it_says_how_to_have_one(check: Any, tmp_path: Path) -> None:
+def test_without_a_browser_it_says_how_to_have_one(command: Check, tmp_path: Path) -> None:
     nothing = {"PATH": str(tmp_path), "PLAYWRIGHT_BROWSERS_PATH": str(tmp_path), "HOME": str(tmp_path)}
-    done = check([tooltip("tip", "#new")], "--url", "http://127.0.0.1:9", env=nothing)
+    done = command([tooltip("tip", "#new")], "--url", "http://127.0.0.1:9", env=nothing)
     assert done.status == 2
     assert "Expected a Chromium that starts" in done.err
     assert "apt-get install chromium" in done.err
 
 
-def test_options_about_a_site_need_one(check: Any) -> None:
-    done = check([tooltip("tip", "#new")], "--page", "/a*=/a")
+def test_options_about_a_site_need_one(command: Check) -> None:
+    done = command([tooltip("tip", "#new")], "--page", "/a*=/a")
     assert done.status == 2
     assert "--url" in done.err
 

@@ -8,14 +8,33 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from tests.conftest import until
+from tests.conftest import PATIENCE, until
 from tests.sdk.fake_service import DIST, FakeService
 
 SDK = Path(__file__).parents[2] / "sdk_js"
 BODY = """<header id="top"><a id="nav" href="/second">Second</a> <input id="search" aria-label="search">
 <button id="create">New project</button></header><main><h1>Home</h1><p id="para">Words.</p></main>"""
+
+
+# Once a card has faded in, all that is written is there (Markdown comes a moment later), and it stays where it is for a few frames.
+STANDING = """async (card) => {
+  for (let before, same = 0; same < 3; ) {
+    await new Promise(requestAnimationFrame);
+    const { x, y, width, height } = card.getBoundingClientRect();
+    const now = card.checkVisibility({ opacityProperty: true }) && !card.getRootNode().querySelector(".md:empty") && `${x} ${y} ${width} ${height}`;
+    same = now && now === before ? same + 1 : 0;
+    before = now;
+  }
+}"""
+
+
+def stands(card: Locator) -> Locator:
+    """The same, once it can be seen and moves no more."""
+    expect(card).to_be_visible()
+    card.evaluate(STANDING)
+    return card
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +61,7 @@ def service() -> Iterator[FakeService]:
 @pytest.fixture
 def context(bundle: Path, browser: Browser) -> Iterator[BrowserContext]:
     fresh = browser.new_context(viewport={"width": 1100, "height": 760}, locale="en-US", reduced_motion="reduce")
-    fresh.set_default_timeout(8_000)
+    fresh.set_default_timeout(PATIENCE)
     yield fresh
     fresh.close()
 

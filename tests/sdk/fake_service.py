@@ -105,7 +105,7 @@ class FakeService:
     def names(self) -> list[str]:
         return [event.get("event") or event["type"] for event in self.events]
 
-    def wait(self, ready: Callable[[], Any], timeout: float = 8) -> Any:
+    def wait(self, ready: Callable[[], Any], timeout: float = 30) -> Any:
         """Waits until `ready()` holds; something must arrive for it to be asked again."""
         with self._changed:
             assert self._changed.wait_for(ready, timeout), f"not within {timeout} s; came: {self.names()} {self.calls}"

@@ -16,6 +16,7 @@ CHAT = {"kind": "chat", "content": {"text": "Well?", "replies": [{"label": "Yes"
 WITNESS = (
     """<script>window.restored = 0; addEventListener("pageshow", (event) => (restored += event.persisted))</script>"""
 )
+NOTHING_QUEUED = "!Object.keys(localStorage).some(key => key.includes('.queue.'))"
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +68,13 @@ def test_events_and_messages_go_on_and_none_is_doubled(service: FakeService, sit
     page = come(service, site)
     page.evaluate("addEventListener('pagehide', () => engage.track('Leaving')); engage.track('First'); null")
     leave(service, page)
+    page.wait_for_function(NOTHING_QUEUED)  # else it would wait there until another page finds it, after a minute
     back(page)
     service.wait(lambda: service.stream_count() == 1)
     page.evaluate("engage.track('Back')")
     service.wait_event("Back")
     assert sorted(service.names()) == ["Back", "First", "Leaving", "page", "page"]
-    page.wait_for_function("!Object.keys(localStorage).some(key => key.includes('.queue.'))")
+    page.wait_for_function(NOTHING_QUEUED)
     service.deliver(delivery_id="c", **CHAT)
     page.get_by_role("button", name="Yes").click()
     service.wait_event("Message Completed")

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.axe import violations
+from tests.conftest import until
 from tests.sdk.conftest import Site
 from tests.sdk.fake_service import FakeService
 
@@ -161,7 +162,7 @@ class TestSearch:
         page.route("**/v1/articles?*q=slow*", lambda route: held.append(route))
         open_suggested(service, page)
         field(page).fill("slow")
-        page.wait_for_timeout(400)
+        until(lambda: (page.wait_for_timeout(10), held)[1], what="the first question is asked")
         field(page).fill("csv")
         expect(panel(page).locator(".hit")).to_have_text(["Export dataAs *CSV*, or by mail."])
         held[0].fulfill(json={"articles": [{"id": "late", "locale": "en", "title": "Late", "excerpt": ""}]})

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Frame, Page, expect
 
+from tests.conftest import until
 from tests.sdk.conftest import BODY, SDK, Site
 from tests.sdk.fake_service import FakeService
 
@@ -74,13 +75,13 @@ def tour(service: FakeService, root: Page | Frame, target: str = "#create") -> N
 
 
 def lit(root: Page | Frame, target: str) -> None:
-    """The light is on the target."""
-    root.page.wait_for_timeout(320) if isinstance(root, Frame) else root.wait_for_timeout(320)
-    light, box = root.locator(".light").bounding_box(), root.locator(target).bounding_box()
-    assert light
-    assert box
-    assert [round(light[side] - box[side]) for side in ("x", "y")] == [-6, -6]
-    assert [round(light[side] - box[side]) for side in ("width", "height")] == [12, 12]
+    """The light comes to be on the target."""
+
+    def around() -> list[int]:
+        light, box = root.locator(".light").bounding_box(), root.locator(target).bounding_box()
+        return [round(light[side] - box[side]) for side in ("x", "y", "width", "height")] if light and box else []
+
+    until(lambda: around() == [-6, -6, 12, 12], what=f"the light is on {target}")
 
 
 def chat(service: FakeService, root: Page | Frame) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.sdk.conftest import Site
+from tests.sdk.conftest import Site, stands
 from tests.sdk.fake_service import FakeService, Json
 
 pytestmark = pytest.mark.browser
@@ -197,7 +197,7 @@ class TestTooltip:
         deliver(service, "tooltip", {"target": "#create", "text": "Start **here**.", "title": "Tip"})
         tip = page.get_by_role("dialog", name="Tip")
         expect(tip.locator("strong")).to_have_text("here")
-        box, target = tip.bounding_box(), page.locator("#create").bounding_box()
+        box, target = stands(tip).bounding_box(), page.locator("#create").bounding_box()
         assert box
         assert target
         assert box["y"] >= target["y"] + target["height"] or box["x"] >= target["x"] + target["width"]
@@ -418,6 +418,7 @@ def test_right_to_left(service: FakeService, site: Site) -> None:
 def test_nothing_stays_behind_after_many_shows(service: FakeService, site: Site) -> None:
     """After 1,000 shows and dismissals there are as many nodes and listeners as before them."""
     page = site.open()
+    page.set_viewport_size({"width": 320, "height": 240})  # each show is drawn a few times
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable")
 

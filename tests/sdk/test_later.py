@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.conftest import until
 from tests.sdk.conftest import Site
 from tests.sdk.fake_service import FakeService
 
@@ -74,9 +75,10 @@ def test_what_another_tab_put_off_is_put_off_here(service: FakeService, site: Si
     site.add("/other", ["page"])
     first = site.open("/other")
     delivery = service.deliver(delivery_id="d1", kind="chat", content=KINDS["chat"], show_on={"path": "/"}, snooze=1)
-    first.wait_for_function("Array.isArray(window.engage) === false")
+    first.evaluate("engage.on('message', message => (window.came = message.delivery_id)); null")
     service.deliver(**delivery | {"not_before": (datetime.now(UTC) + timedelta(hours=1)).isoformat()})
-    first.wait_for_timeout(200)
+    service.deliver(delivery_id="next", kind="chat", content=KINDS["chat"], show_on={"path": "/nowhere"})
+    first.wait_for_function("window.came === 'next'")
     first.evaluate("history.pushState({}, '', '/')")
     service.deliver(delivery_id="a1", kind="article", content=KINDS["article"])
     expect(first.locator(".suggestion")).to_be_visible()
@@ -91,6 +93,7 @@ def test_every_tab_learns_at_once_what_was_claimed_in_another(service: FakeServi
     first.evaluate("dispatchEvent(new Event('focus'))")
     service.wait(lambda: service.stream_count() == 1)
     service.deliver(delivery_id="d1", kind="chat", content=KINDS["chat"], show_on={"path": "/later"})
+    until(lambda: first.evaluate("window.came") or second.evaluate("window.came"), what="one of them is told")
     page = first if first.evaluate("window.came") else second
     other = second if page is first else first
     other.evaluate("dispatchEvent(new Event('focus'))")

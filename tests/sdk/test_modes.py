@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.sdk.conftest import BODY, Site
+from tests.sdk.conftest import BODY, Site, stands
 from tests.sdk.fake_service import FakeService
 
 pytestmark = pytest.mark.browser
@@ -53,11 +53,9 @@ def show(page: Page, name: str) -> Locator:
     kind, selector, content = SAMPLES[name]
     page.evaluate("(delivery) => engage.show(delivery)", {"kind": kind, "content": content})
     card = page.locator(selector)
-    expect(card).to_be_visible()
     if name in ("choices", "text"):
         expect(card.locator("form")).to_be_visible()
-    page.wait_for_timeout(150)
-    return card
+    return stands(card)
 
 
 def computed(of: Locator, what: str, pseudo: str | None = None) -> str:
@@ -78,13 +76,13 @@ def test_nothing_is_cut_off_with_more_room_between_the_words(site: Site, name: s
     """WCAG 1.4.12, as a person's style sheet or bookmarklet does it; at a phone's width and 200 %."""
     page = site.open()
     page.set_viewport_size({"width": 360, "height": 500})
-    show(page, name)
+    card = show(page, name)
     page.evaluate(
         """() => { const sheet = new CSSStyleSheet();
         sheet.replaceSync("* { line-height: 1.5 !important; letter-spacing: 0.12em !important; word-spacing: 0.16em !important } p { margin-bottom: 2em !important }");
         document.querySelector("[data-engage]").shadowRoot.adoptedStyleSheets.push(sheet) }"""
     )
-    page.wait_for_timeout(150)
+    stands(card)
     assert page.evaluate(CUT_OFF, SAMPLES[name][1]) == []
 
 
@@ -114,7 +112,7 @@ def test_nothing_moves_for_who_wants_calm(site: Site, name: str) -> None:
     page = site.open()  # its browser asks for calm
     show(page, name)
     moving = page.evaluate(
-        """() => document.getAnimations().filter((one) => one.effect.getComputedTiming().duration > 20).map((one) => one.animationName ?? one.transitionProperty)"""
+        """() => document.querySelector("[data-engage]").shadowRoot.getAnimations().filter((one) => one.effect.getComputedTiming().duration > 20).map((one) => one.animationName ?? one.transitionProperty)"""
     )
     assert moving == []
     slow = page.evaluate(

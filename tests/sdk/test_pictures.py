@@ -17,7 +17,7 @@ import pytest
 from PIL import Image, ImageChops
 from playwright.sync_api import Page, expect
 
-from tests.conftest import running_chromium
+from tests.conftest import PATIENCE, running_chromium
 from tests.sdk.conftest import SDK
 from tests.sdk.fake_service import FakeService
 
@@ -180,7 +180,7 @@ def gallery(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         "--font-render-hinting=none", "--disable-lcd-text", env={"FONTCONFIG_FILE": str(letters / "fonts.conf")}
     ) as browser:
         page = browser.new_page(reduced_motion="reduce", device_scale_factor=1)
-        page.set_default_timeout(8_000)
+        page.set_default_timeout(PATIENCE)
         yield Gallery(page, service)
     service.close()
 

@@ -49,9 +49,9 @@ def test_a_page_that_the_browser_prerenders(service: FakeService, site: Site, tm
     ]
     chromium = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
-        service.wait(lambda: "Prerendered" in service.names(), timeout=30)
+        service.wait(lambda: "Prerendered" in service.names())
         service.deliver(delivery_id="b", kind="banner", content={"text": "News"}, show_on={"path": "/second"})
-        service.wait(lambda: "Message Shown" in service.names(), timeout=30)
+        service.wait(lambda: "Message Shown" in service.names())
     finally:
         os.killpg(chromium.pid, signal.SIGKILL)
         chromium.wait()

@@ -58,6 +58,9 @@ CONTENTS: dict[str, dict[str, Any]] = {
 DRIVER = """
 window.ran = [];
 for (const name of ["alert", "confirm", "prompt", "print"]) window[name] = () => void ran.push(name);
+/** A chat thinks for 600 ms before it answers; here for one frame. */
+const { setTimeout } = window;
+window.setTimeout = (work, ms, ...more) => setTimeout(work, ms === 600 ? 16 : ms, ...more);
 window.frames_ = (count) => new Promise((done) => {
   const next = () => (count-- ? requestAnimationFrame(next) : done());
   next();
@@ -96,6 +99,7 @@ window.attempt = async (kind, content, payload, presses) => {
     for (let wait = 0; wait < (shown ? 6 : 60) && !(root = document.querySelector("[data-engage]")?.shadowRoot)?.querySelector(".card, .panel"); wait++) await frames_(1);
     if (!root?.querySelector(".card, .panel")) break;
     shown = true;
+    for (let wait = 0; wait < 60 && root.querySelector(".md:empty"); wait++) await frames_(1); // Markdown comes a moment later
     await frames_(2);
     scan(root).forEach((one) => wrong.add(one));
     for (const box of root.querySelectorAll("input[type=checkbox]")) box.click();
@@ -109,14 +113,18 @@ window.attempt = async (kind, content, payload, presses) => {
     await frames_(2);
   }
   await frames_(1);
+  const all = (selector) => [...document.querySelectorAll("[data-engage]")].flatMap((host) => [...host.shadowRoot.querySelectorAll(selector)]);
+  for (let wait = 0; wait < 60 && all(".dots").length; wait++) await frames_(1);
   for (let wait = 0; wait < 40; wait++) {
-    const close = [...document.querySelectorAll("[data-engage]")].map((host) => host.shadowRoot.querySelector(".panel .close, .card:not(.checklist) .close, .checklist > .quiet, .close:not(.checklist *)")).find(Boolean);
+    // A conversation would stay behind its launcher.
+    const close = all(".end:not([hidden])")[0] ?? all(".panel .close, .card:not(.checklist) .close, .checklist > .quiet, .close:not(.checklist *)")[0];
     if (!close) break;
     scan(close.getRootNode()).forEach((one) => wrong.add(one));
     close.click();
     await frames_(1);
   }
   if (!shown) wrong.add("was not shown");
+  if (all(".card, .panel").length) wrong.add("is still there");
   if (ran.length > before) wrong.add("RAN");
   return [...wrong];
 };
@@ -136,6 +144,7 @@ def stay(route: Route) -> None:
 def page(service: FakeService, site: Site) -> Page:
     found = site.open()
     found.context.route("**/*", stay)
+    found.set_viewport_size({"width": 480, "height": 320})  # it is drawn some thousand times
     found.evaluate(DRIVER)
     return found
 
