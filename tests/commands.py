@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
-SECONDS = 60
+SECONDS = 120
 LOADED = (
     "audit_api", "backtesting", "checking", "cli", "database", "differing", "doctor", "evaluating", "explaining", "identity_check",
     "keys_shown", "projects", "pushing", "remote", "rulebooks", "standing", "store", "testing", "up",
@@ -81,7 +81,8 @@ def _forker() -> socket.socket:
     ours, theirs = socket.socketpair()
     with theirs:
         command = [sys.executable, "-P", __file__, str(theirs.fileno())]
-        process = subprocess.Popen(command, env=clean(), stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+        process = subprocess.Popen(command, env=clean(), pass_fds=[theirs.fileno()], **quiet)
 
     def end() -> None:
         ours.close()
