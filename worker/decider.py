@@ -92,6 +92,7 @@ class ShardDecider:
         self._next_sweep: float = 0
         self._next_trim: float = 0
         self.stopping = False
+        self._ended = False
 
     @property
     def token(self) -> str:
@@ -114,6 +115,7 @@ class ShardDecider:
                     self._rulebook = self._suspend(self._rulebook)
                     await self._step(self._rulebook)
         finally:
+            self._ended = True
             renewing.cancel()
             await self._pipe.aclose()
             await self._reader.aclose()
@@ -124,10 +126,11 @@ class ShardDecider:
 
     async def _renew(self) -> None:
         """Ends when the lease is lost. A store that is away is not a lost lease: the commit decides. Asked at once and at even
-        distances: with a store that takes two seconds to answer, the lease holds still."""
+        distances: with a store that takes two seconds to answer, the lease holds still. In the middle of a reply of the store it may
+        not hear that it is cancelled, and must not hold for ever what nobody decides."""
         loop = asyncio.get_running_loop()
         following = loop.time()
-        while True:
+        while not self._ended:
             await asyncio.sleep(following - loop.time())
             following = max(following, loop.time()) + LEASE_MS / 3_000
             try:

@@ -10,7 +10,7 @@ from typing import Final
 from engage.store import connect
 from loadtests import processes, realistic
 from loadtests.generator import Done, load
-from loadtests.measures.row import ROUNDS, Row, percentile, ratio
+from loadtests.measures.row import QUICK, ROUNDS, Row, percentile, ratio
 from loadtests.openloop import pace
 from loadtests.readback import compare
 
@@ -22,7 +22,7 @@ ROWS: Final = (
 
 
 def ingest(quick: bool) -> Iterator[Row]:
-    seconds, rounds = (1.0, 1) if quick else ROUNDS
+    seconds, rounds = QUICK if quick else ROUNDS
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         url = stack.enter_context(processes.store(processes.settings_in(folder)))
@@ -31,8 +31,8 @@ def ingest(quick: bool) -> Iterator[Row]:
         peak = bare_peak = 0.0
         for title, path, size, reach in ROWS:
             bodies = realistic.bodies(size)
-            load(port, path, bodies, 0.5)
-            load(bare, path, bodies, 0.5)
+            load(port, path, bodies, seconds / 2)
+            load(bare, path, bodies, seconds / 2)
             ours, theirs, lost, kept = [], [], "", 0
             for _ in range(rounds):
                 connect(url).flushall()
@@ -80,7 +80,7 @@ def _half_and_high(done: Done) -> tuple[float, float]:
 
 def fsync(quick: bool) -> Iterator[Row]:
     """The price of durability: the same batches with `appendfsync always` and without any persistence."""
-    seconds, rounds = (1.0, 1) if quick else ROUNDS
+    seconds, rounds = QUICK if quick else ROUNDS
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         ports, urls = [], []
         for durable in (True, False):

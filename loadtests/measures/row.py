@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 ROUNDS: Final = (1.0, 9)  # seconds, and how many: many short turns, for a shared machine's speed drifts
+QUICK: Final = (0.3, 1)
 
 
 class Row(msgspec.Struct):

@@ -18,7 +18,7 @@ from engage.store import connect
 from loadtests import processes, realistic
 from loadtests.generator import load
 from loadtests.listeners import Listeners, listening
-from loadtests.measures.row import ROUNDS, Row, ratio
+from loadtests.measures.row import QUICK, ROUNDS, Row, ratio
 from loadtests.outbox import fill
 from rules import Definitions, Message
 from worker.doorbell import Doorbell
@@ -42,7 +42,7 @@ def streams(quick: bool) -> Iterator[Row]:
         alone, other = stack.enter_context(processes.api(folder))
         bodies = realistic.bodies(1)
         for one in (port, alone):
-            load(one, "/v1/track", bodies, 1.0)
+            load(one, "/v1/track", bodies, QUICK[0] if quick else 1.0)
         server = psutil.Process(pid)
         before = server.memory_info().rss
         listeners = stack.enter_context(listening(port, "u", number))
@@ -70,7 +70,7 @@ def _ingest_beside(
     number: int,
 ) -> Row:
     """The process with the streams and one without take turns, on the same store; a stream's heartbeat comes every 15 s."""
-    seconds, rounds = (1.0, 1) if quick else ROUNDS
+    seconds, rounds = QUICK if quick else ROUNDS
     bodies, problem = realistic.bodies(1), ""
     rates: tuple[list[float], list[float]] = ([], [])
     used: tuple[list[float], list[float]] = ([], [])

@@ -42,6 +42,9 @@ from tests.rules.engine_oracle import Seen, holds
 
 CHAOS = bool(os.environ.get("ENGAGE_CHAOS"))  # `make chaos`: the full form
 PEOPLE = 30
+# What a person waits between two batches, at most, and before the same is sent again: seconds. More would prove no more, and a
+# machine that is busy with traffic mends what was killed later.
+PAUSE, AGAIN = (0.05, 0.03) if CHAOS else (0.2, 0.1)
 SHARDS = 8
 INBOX = 100
 BY_BRUTE_FORCE = 5  # people for whom the slow oracle is asked as well
@@ -107,7 +110,7 @@ class Traffic:
         people: int = PEOPLE,
         messy: bool = False,
         dice: random.Random | None = None,
-        pause: float = 0.05,
+        pause: float = PAUSE,
     ) -> None:
         self.running = running
         self.write_key = running.write_key
@@ -186,7 +189,7 @@ class Traffic:
                 assert reply.status_code == 429, reply.text
                 assert int(reply.headers["retry-after"]) >= 1
             self.again += len(batch)
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(AGAIN)
 
     async def stopped(self) -> None:
         """Until nothing is acknowledged any more; what was on its way to the store may still have been confirmed."""
@@ -352,6 +355,17 @@ def oracle(story: Story, book: Rulebook) -> list[str]:
     return made
 
 
+_known: dict[tuple[bytes, str], tuple[list[Logged], list[str]]] = {}
+
+
+def once(story: Story, book: Rulebook, secret: bytes) -> list[str]:
+    """The same, remembered: most of what a file's last test reads are the stories of those before."""
+    key = (secret, story.records[0].p)
+    if key not in _known or _known[key][0] != story.records:
+        _known[key] = (story.records, oracle(story, book))
+    return _known[key][1]
+
+
 def brute_force(story: Story) -> int:
     """How many deliveries there must be, by looking at the whole story at each event."""
     history: list[Seen] = []
@@ -374,8 +388,9 @@ def verify(running: Service, *all_traffic: Traffic, project: str = "default") ->
     settle(running, project=project)
     with contextlib.closing(store(running)) as client:
         stories = read_stories(client, project)
-        book = compile_rulebook(definitions(), secret=client.get(keys.delivery_secret(project)))
-        made = {person: oracle(story, book) for person, story in stories.items()}
+        secret = client.get(keys.delivery_secret(project))
+        book = compile_rulebook(definitions(), secret=secret)
+        made = {person: once(story, book, secret) for person, story in stories.items()}
         stats: Counter[str] = Counter()
         for shard in shard_keys(project):
             stats.update({name.decode(): int(value) for name, value in client.hgetall(shard.stats).items()})

@@ -1,6 +1,6 @@
 """Which help articles a search finds, in which order, and what it shows of them."""
 
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -81,6 +81,6 @@ def test_markdown_leaves_no_marks() -> None:
     "text", ["[" * 50_000, "!" * 50_000, "*" * 50_000, "_ " * 50_000, "[a](" * 20_000, "`" * 50_000]
 )
 def test_no_text_takes_long(text: str) -> None:
-    started = perf_counter()
+    started = process_time()
     ArticleIndex([article("a", en=(text, text))]).search(text, "en", 8)
-    assert perf_counter() - started < 5
+    assert process_time() - started < 5

@@ -1,12 +1,11 @@
 """`engage rules backtest` on the log of a running product."""
 
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests import commands
 from tests.conftest import until
 
 PAGE = {"==": [{"var": "page.path"}, "/pricing"]}
@@ -68,12 +67,9 @@ def rules_command(name):
 
     @pytest.fixture
     def command(product, tmp_path):
-        def run(*arguments):
-            line = [sys.executable, "-m", "engage", "rules", name, *map(str, arguments)]
+        def run(*arguments, run=commands.engage):
             environment = product[0].environment | {"NO_COLOR": "1", "COLUMNS": "200"}
-            return subprocess.run(
-                line, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-            )
+            return run("rules", name, *arguments, env=environment, cwd=tmp_path)
 
         return run
 
@@ -92,7 +88,7 @@ def answer(done):
 
 def test_of_a_live_rule_it_equals_what_was_decided(product, backtest):
     one, _ = product
-    found = answer(backtest("third", "--last", "30d", "--format", "json"))
+    found = answer(backtest("third", "--last", "30d", "--format", "json", run=commands.started))
     with one.client() as client:
         inboxes = {
             f"user-{user}": client.get("/v1/inbox", params={"writeKey": one.write_key, "userId": f"user-{user}"}).json()
@@ -174,7 +170,7 @@ def test_rules_are_checked_against_what_the_log_has_seen(check, write_documents)
     folder = write_documents({"rules/third.json": rule, "messages/hello.json": RULES["messages/hello.json"]})
     done = check(folder)
     assert (done.returncode, done.stdout) == (0, "2 documents, 0 errors, 0 warnings\n")
-    done = check(folder, "--log")
+    done = check(folder, "--log", run=commands.started)
     assert done.returncode == 0
     assert "warning: $.trigger: `Pinged` was never seen in the log; did you mean `Ping` (60 in 1h)?" in done.stdout
     assert "2 documents, 0 errors, 1 warnings" in done.stdout
@@ -193,7 +189,7 @@ def test_the_difference_of_two_folders_and_what_it_means_for_people(product, dif
             "messages/chat.json": {"id": "chat", "kind": "chat", "content": {"en": {"text": "Hi"}}},
         }
     )
-    done = diff("live", folder, "--impact", "--last", "30d")
+    done = diff("live", folder, "--impact", "--last", "30d", run=commands.started)
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
     for line in (
@@ -219,7 +215,6 @@ def test_the_difference_of_two_folders_and_what_it_means_for_people(product, dif
 
 def test_without_a_store_it_says_what_to_do(tmp_path, product):
     environment = product[0].environment | {"ENGAGE_DATA_DIR": str(tmp_path / "none")}
-    command = [sys.executable, "-m", "engage", "rules", "backtest", "--all"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = commands.engage("rules", "backtest", "--all", env=environment)
     assert done.returncode == 2
     assert "start `engage up`, or set ENGAGE_REDIS_URL, or --data" in done.stderr

@@ -1,7 +1,6 @@
 """The command line, run as people run it."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -11,6 +10,7 @@ import pytest
 
 from engage import __version__
 from engage.settings import load_settings
+from tests import commands
 from tests.conftest import until
 
 RULE = {"id": "hello", "trigger": "page", "message": "greeting"}
@@ -18,18 +18,22 @@ MESSAGE = {"id": "greeting", "kind": "banner", "content": {"en": {"text": "Hello
 GOOD = {"rules/hello.json": RULE, "messages/greeting.json": MESSAGE, "articles/start.en.md": "# Start\n\nHere."}
 
 
-@pytest.fixture
-def engage(tmp_path):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ENGAGE_")}
-    kept |= {"ENGAGE_DATA_DIR": str(tmp_path / "data"), "NO_COLOR": "1", "COLUMNS": "200"}
+def command_line(run):
+    """`engage("rules", "check", …)` in an empty folder, with a data folder of its own."""
 
-    def run(*arguments, **environment):
-        command = [sys.executable, "-m", "engage", *map(str, arguments)]
-        return subprocess.run(
-            command, env={**kept, **environment}, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-        )
+    @pytest.fixture
+    def command(tmp_path):
+        def engage(*arguments, **environment):
+            settings = {"ENGAGE_DATA_DIR": str(tmp_path / "data"), **environment}
+            return run(*arguments, env=commands.clean(**settings), cwd=tmp_path)
 
-    return run
+        return engage
+
+    return command
+
+
+engage = command_line(commands.engage)
+start = command_line(commands.started)
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +42,13 @@ def product(module_service):
     return module_service()
 
 
-def test_version(engage):
-    done = engage("--version")
+def test_version(start):
+    done = start("--version")
     assert (done.returncode, done.stdout) == (0, f"engage {__version__}\n")
 
 
-def test_help_names_every_command(engage):
-    done = engage("--help")
+def test_help_names_every_command(start):
+    done = start("--help")
     assert done.returncode == 0
     for command in ("up", "serve", "decide", "work", "rules", "keys", "audit", "hash", "doctor"):
         assert f" {command} " in done.stdout
@@ -71,8 +75,8 @@ def test_an_unknown_setting_is_warned_about(engage):
 
 
 class TestCheck:
-    def test_good_documents_pass(self, engage, write_documents):
-        done = engage("rules", "check", write_documents(GOOD))
+    def test_good_documents_pass(self, start, write_documents):
+        done = start("rules", "check", write_documents(GOOD))
         assert (done.returncode, done.stdout) == (0, "3 documents, 0 errors, 0 warnings\n")
 
     def test_every_problem_has_its_place(self, engage, write_documents):
@@ -169,8 +173,8 @@ class TestCheck:
 
 
 class TestSchema:
-    def test_of_one_kind(self, engage):
-        done = engage("rules", "schema", "rule")
+    def test_of_one_kind(self, start):
+        done = start("rules", "schema", "rule")
         assert done.returncode == 0
         assert json.loads(done.stdout)["title"] == "Rule"
 
@@ -190,8 +194,8 @@ class TestSchema:
 
 
 class TestKeys:
-    def test_shown_as_a_table(self, engage):
-        done = engage("keys", ENGAGE_WRITE_KEY="wk_mine")
+    def test_shown_as_a_table(self, start):
+        done = start("keys", ENGAGE_WRITE_KEY="wk_mine")
         assert done.returncode == 0
         assert "write key        wk_mine" in done.stdout
         assert "secret key       sk_" in done.stdout
@@ -214,8 +218,8 @@ class TestKeys:
 
 
 class TestDoctor:
-    def test_says_what_is_there(self, engage, free_port, write_documents):
-        done = engage("doctor", "--port", free_port, "--rules", write_documents(GOOD))
+    def test_says_what_is_there(self, start, free_port, write_documents):
+        done = start("doctor", "--port", free_port, "--rules", write_documents(GOOD))
         for what in ("python", "data folder", "log store", "database", "port", "rules"):
             assert f"good  {what}: " in done.stdout
 

@@ -2,11 +2,11 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.commands import engage
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "examples" / "cookbook"
@@ -24,19 +24,14 @@ THEMES = (
 )
 
 
-def engage(*arguments):
-    command = [sys.executable, "-m", "engage", "rules", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-
-
 def test_all_of_it_checks_without_a_warning():
-    done = engage("check", "--retention", "365d", str(FOLDER))
+    done = engage("rules", "check", "--retention", "365d", FOLDER)
     assert done.returncode == 0
     assert "0 errors, 0 warnings" in done.stdout + done.stderr
 
 
 def test_all_of_its_tests_pass():
-    done = engage("test", "--alone", "--format", "json", str(FOLDER))
+    done = engage("rules", "test", "--alone", "--format", "json", FOLDER)
     told = json.loads(done.stdout)
     assert (done.returncode, told["failed"]) == (0, 0), done.stdout
     assert told["passed"] == sum(len(rule["tests"]) for rule in RULES.values())

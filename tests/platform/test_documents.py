@@ -1,11 +1,9 @@
 """What the documents tell people to type: it is there, on the path, and does what is said."""
 
-import os
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from engage.cli import cli
 from engage.database import HEAD
 from engage.sdk import SdkFiles
 from rules.state import VERSION
+from tests.commands import engage
 
 ROOT = Path(__file__).parents[2]
 NAMES = (
@@ -35,12 +34,6 @@ TYPED = re.compile(r"(?:^|`|\| )(?:\.venv/bin/)?engage ([a-z][^`\n]*)", re.MULTI
 COMMANDS = [
     (page, shlex.split(found[1], comments=True)) for page, text in TEXTS.items() for found in TYPED.finditer(text)
 ]
-
-
-def _run(folder, *words):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ENGAGE_")}
-    command = [sys.executable, "-m", "engage", *words]
-    return subprocess.run(command, env=kept, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_each_command_and_option_exists():
@@ -78,7 +71,7 @@ def test_what_needs_no_service_passes():
     }
     assert len(asked) >= 4
     for words in asked:
-        done = _run(ROOT, *words)
+        done = engage(*words, cwd=ROOT)
         assert done.returncode == 0, (words, done.stdout, done.stderr)
 
 
@@ -88,8 +81,8 @@ def test_the_first_rule_of_the_readme_works_as_it_is_printed(tmp_path):
     assert [file for file, _ in files] == [MADE, "examples/messages/hello.json"]
     for file, text in files:
         (tmp_path / file).write_text(text)
-    assert _run(tmp_path, "rules", "check", "examples").returncode == 0
-    assert "rules/hello.json .\n" in _run(tmp_path, "rules", "test", "examples").stdout
+    assert engage("rules", "check", "examples", cwd=tmp_path).returncode == 0
+    assert "rules/hello.json .\n" in engage("rules", "test", "examples", cwd=tmp_path).stdout
 
 
 def test_the_documents_of_the_switching_page_pass_together(tmp_path):
@@ -101,9 +94,9 @@ def test_the_documents_of_the_switching_page_pass_together(tmp_path):
         path = tmp_path / "folder" / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    checked = _run(tmp_path, "rules", "check", "folder")
+    checked = engage("rules", "check", "folder", cwd=tmp_path)
     assert checked.stdout == "4 documents, 0 errors, 0 warnings\n", checked.stdout + checked.stderr
-    assert "2 passed" in _run(tmp_path, "rules", "test", "folder").stdout
+    assert "2 passed" in engage("rules", "test", "folder", cwd=tmp_path).stdout
 
 
 def test_the_upgrading_page_has_a_line_for_each_release_and_each_schema():

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,19 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.commands import Command, engage, started
+
 COMMAND = [sys.executable, "-m", "engage", "rules", "eval"]
 DOUBLES = [{"var": "accumulator"}, {"var": "accumulator"}]
 DEEPER = [{"var": "accumulator"}]
 
 
-def run(*arguments: str, given: bytes = b"") -> tuple[int, str, str]:
-    done = subprocess.run([*COMMAND, *arguments], input=given, capture_output=True, timeout=60, check=False)
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
+def run(*arguments: str, given: bytes = b"", run: Command = engage) -> tuple[int, str, str]:
+    with tempfile.TemporaryFile() as file:
+        file.write(given)
+        file.seek(0)
+        done = run("rules", "eval", *arguments, stdin=file.fileno())
+    return done.returncode, done.stdout, done.stderr
 
 
 def stream(*lines: Any) -> list[Any]:
@@ -39,7 +45,7 @@ def test_the_public_test_set_line_by_line():
 
 
 def test_one_condition_on_one_document(tmp_path):
-    assert run('{"+": [1, {"var": "a.b"}]}', '{"a": {"b": 2}}') == (0, "3\n", "")
+    assert run('{"+": [1, {"var": "a.b"}]}', '{"a": {"b": 2}}', run=started) == (0, "3\n", "")
     (tmp_path / "rule.json").write_text('{"cat": ["é", {"var": ""}]}')
     (tmp_path / "data.json").write_text('"ü"')
     assert run(f"@{tmp_path}/rule.json", f"@{tmp_path}/data.json") == (0, '"éü"\n', "")

@@ -1,10 +1,7 @@
 """Secret keys: kept as hashes, several at a time, shown once; and what the command line does with them."""
 
 import json
-import os
 import stat
-import subprocess
-import sys
 
 import alembic.command
 import pytest
@@ -19,6 +16,7 @@ from engage.migrate import MIGRATIONS
 from engage.projects import FIRST, load_projects
 from engage.secret_keys import listed, revoke, rotate
 from engage.settings import load_settings
+from tests import commands
 
 
 @pytest.fixture
@@ -128,15 +126,12 @@ def test_an_older_database_keeps_its_key_as_a_hash(settings, name_it):
     engine.dispose()
 
 
-def engage(settings, *arguments):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ENGAGE_")}
-    kept |= {"ENGAGE_DATA_DIR": str(settings.data_dir), "NO_COLOR": "1", "COLUMNS": "200"}
-    command = [sys.executable, "-m", "engage", *arguments]
-    return subprocess.run(command, env=kept, capture_output=True, text=True, timeout=120, check=False)
+def engage(settings, *arguments, run=commands.engage):
+    return run(*arguments, env=commands.clean(ENGAGE_DATA_DIR=str(settings.data_dir)))
 
 
 def test_the_command_line_makes_shows_once_and_ends_them(settings):
-    rotated = engage(settings, "keys", "rotate", "secret", "--grace", "1h")
+    rotated = engage(settings, "keys", "rotate", "secret", "--grace", "1h", run=commands.started)
     assert rotated.returncode == 0, rotated.stderr
     key = rotated.stdout.strip()
     assert key.startswith("sk_")
@@ -148,7 +143,7 @@ def test_the_command_line_makes_shows_once_and_ends_them(settings):
     newest, first = project["secret_keys"]
     assert newest["prefix"] == key[:7]
     assert first["expires_at"] is not None
-    ended = engage(settings, "keys", "revoke", first["id"])
+    ended = engage(settings, "keys", "revoke", first["id"], run=commands.started)
     assert f"{first['id']} ({first['prefix']}…) was revoked" in ended.stdout
     unknown = engage(settings, "keys", "revoke", "key_none")
     assert (unknown.returncode, f"there are {newest['id']}" in unknown.stderr) == (2, True)

@@ -1,12 +1,11 @@
 """A new rule, and a back-test of it, know what people did under their former names: through the whole product."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import httpx
 
+from tests.commands import engage
 from tests.conftest import Service, StartService, until
 
 MESSAGE = {"id": "hello", "kind": "banner", "content": {"en": {"text": "Hello"}}}
@@ -100,10 +99,8 @@ def test_a_new_rule_and_its_back_test_count_what_was_done_under_both_names(
             )
             assert [delivery["rule_id"] for delivery in found] == ["draft"]
 
-    line = [sys.executable, "-m", "engage", "rules", "backtest", "draft", "--last", "1d", "--format", "json"]
-    done = subprocess.run(
-        line, env=service.environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-    )
+    words = ("rules", "backtest", "draft", "--last", "1d", "--format", "json")
+    done = engage(*words, env=service.environment, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert (told["deliveries"], told["users"]) == (PEOPLE, PEOPLE)

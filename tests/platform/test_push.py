@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from engage.pushing import plan_pull, plan_push, pull, push
 from engage.remote import Remote
+from tests import commands
 from tests.conftest import until, unused_port
 
 RULE = {"id": "hello", "trigger": "page", "message": "greeting", "priority": 1}
@@ -55,12 +56,9 @@ def remote(product):
 def rules(product, tmp_path):
     """`rules("push", …)` → what `engage rules push …` did, in an empty folder."""
 
-    def run(*arguments, environment=None, stdin=subprocess.DEVNULL):
-        command = [sys.executable, "-P", "-m", "engage", "rules", *map(str, arguments)]
+    def run(*arguments, environment=None, run=commands.engage, **more):
         kept = product.environment | {"NO_COLOR": "1", "COLUMNS": "200"} | (environment or {})
-        done = subprocess.run(
-            command, env=kept, cwd=tmp_path, stdin=stdin, capture_output=True, timeout=60, check=False, encoding="utf-8"
-        )
+        done = run("rules", *arguments, env=kept, cwd=tmp_path, **more)
         assert "Traceback" not in done.stderr
         return done
 
@@ -102,9 +100,9 @@ class TestPushAndPull:
     def test_what_was_pushed_comes_back_byte_for_byte_and_is_then_nothing_to_change(self, rules, tmp_path, api):
         folder = write(tmp_path / "defs", DOCUMENTS)
         before = live(api)["version"]
-        done = rules("push", folder, "--yes")
+        done = rules("push", folder, "--yes", run=commands.started)
         assert (done.returncode, done.stdout.splitlines()[-1]) == (0, f"version {before + 1} is live now")
-        back = rules("pull", tmp_path / "back")
+        back = rules("pull", tmp_path / "back", run=commands.started)
         assert (back.returncode, texts(tmp_path / "back")) == (0, DOCUMENTS)
         again = rules("push", tmp_path / "back")
         assert (again.returncode, again.stdout) == (0, "")
@@ -313,7 +311,7 @@ class TestVersions:
     def test_going_back_makes_a_new_version_of_the_old_content(self, rules, api):
         first = replace(api, DOCUMENTS)
         second = replace(api, {"messages/greeting.json": json.dumps(MESSAGE)})
-        done = rules("rollback", "--yes", "--format", "json")
+        done = rules("rollback", "--yes", "--format", "json", run=commands.started)
         assert done.returncode == 0
         found = json.loads(done.stdout)
         assert (found["base"], found["version"]) == (second["version"], second["version"] + 1)
@@ -329,7 +327,7 @@ class TestVersions:
     def test_they_are_listed_with_who_and_what(self, rules, api, tmp_path):
         replace(api, DOCUMENTS)
         rules("push", write(tmp_path / "defs", {"rules/hello.json": RULE}), "--yes")
-        newest, before = rules("versions", "--limit", 2).stdout.splitlines()
+        newest, before = rules("versions", "--limit", 2, run=commands.started).stdout.splitlines()
         assert newest.split()[0] == str(live(api)["version"])
         assert " push by " in newest
         assert "@" in newest
@@ -520,8 +518,7 @@ def test_a_service_that_publishes_a_folder_takes_no_push_and_says_why(service, t
     one = service(rules=folder)
 
     def rules(*arguments):
-        command = [sys.executable, "-P", "-m", "engage", "rules", *map(str, arguments)]
-        return subprocess.run(command, env=one.environment, capture_output=True, text=True, timeout=60, check=False)
+        return commands.engage("rules", *arguments, env=one.environment)
 
     other = write(tmp_path / "other", {"rules/hello.json": RULE | {"priority": 5}})
     done = rules("push", other, "--yes")

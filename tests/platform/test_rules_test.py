@@ -1,11 +1,11 @@
 """`engage rules test`, run as people run it."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests import commands
 
 ROOT = Path(__file__).parents[2]
 MESSAGE = {"id": "greeting", "kind": "banner", "content": {"en": {"text": "Hello"}}}
@@ -15,9 +15,8 @@ RULE = {"id": "hello", "trigger": "page", "message": "greeting", "condition": {"
 OTHER = {"id": "other", "trigger": "page", "message": "greeting"}
 
 
-def run(*arguments, cwd=None):
-    command = [sys.executable, "-m", "engage", "rules", "test", *map(str, arguments)]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+def run(*arguments, cwd=None, run=commands.engage):
+    done = run("rules", "test", *arguments, cwd=cwd)
     assert "Traceback" not in done.stderr
     return done
 
@@ -27,7 +26,7 @@ def documents(*cases, **more):
 
 
 def test_the_examples_pass():
-    done = run("examples", cwd=ROOT)
+    done = run("examples", cwd=ROOT, run=commands.started)
     assert done.returncode == 0
     assert done.stdout.splitlines() == [
         "examples/rules/export-rescue.json ...",
@@ -90,8 +89,7 @@ def test_a_broken_document_ends_with_2_and_its_place(write_documents):
     broken = GOOD | {"expect": [{"at": "0s", "delivr": "greeting"}]}
     folder = write_documents(documents(broken))
     for command in ("check", "test"):
-        command_line = [sys.executable, "-m", "engage", "rules", command, str(folder)]
-        done = subprocess.run(command_line, capture_output=True, text=True, timeout=60, check=False)
+        done = commands.engage("rules", command, folder)
         assert done.returncode == (2 if command == "test" else 1)
         assert f"{folder}/rules/hello.json:1:" in done.stdout
         assert "$.tests[0].expect[0].delivr: Unknown field `delivr`; did you mean `deliver`?" in done.stdout

@@ -94,13 +94,18 @@ def test_a_killed_child_is_back_and_the_product_is_ready_again(running, name):
     assert "killed by SIGKILL" in running.log
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_ends_all_it_started(service, number):
-    one = service()
+@pytest.mark.parametrize(
+    ("name", "number"), [("with space", signal.SIGINT), ("データ", signal.SIGTERM), ("long" * 30, signal.SIGTERM)]
+)
+def test_any_data_folder_will_do_and_it_ends_all_it_started(service, tmp_path, name, number):
+    one = service(data_dir=tmp_path / name)
     pids = one.pids
+    assert set(pids) == set(CHILDREN)
+    assert (tmp_path / name / "valkey-log" / "appendonlydir").is_dir()
+    assert '"process": "work"' not in one.log, "RQ could not read the address of its server"
     assert one.stop(number) == 0
     assert not [pid for pid in pids.values() if psutil.pid_exists(pid)]
-    assert "bye bye" in (one.data_dir / "valkey-log" / "valkey.log").read_text()
+    assert "bye bye" in (tmp_path / name / "valkey-log" / "valkey.log").read_text()
 
 
 def test_a_folder_without_definitions_is_named_with_the_right_one(service, write_documents):
@@ -128,7 +133,7 @@ def test_killed_itself_it_leaves_nothing_and_the_next_one_starts(service):
     children = psutil.Process(one.process.pid).children(recursive=True)
     one.process.kill()
     one.process.wait()
-    _, alive = psutil.wait_procs(children, 10)
+    _, alive = psutil.wait_procs(children, 30)
     assert not alive
     keys = one.write_key, one.secret_key
     one.process.stdout.close()
@@ -137,14 +142,13 @@ def test_killed_itself_it_leaves_nothing_and_the_next_one_starts(service):
     assert one.secret_key not in one.greeting
 
 
-def test_a_store_left_running_by_another_is_shut_down_first(service):
-    one = service()
-    assert one.stop() == 0
-    settings = load_settings({"ENGAGE_DATA_DIR": str(one.data_dir)})
+def test_a_store_left_running_by_another_is_shut_down_first(service, tmp_path):
+    settings = load_settings({"ENGAGE_DATA_DIR": str(tmp_path / "data")})
+    valkey.prepare(settings, "log")
     leftover = subprocess.Popen(valkey.command(settings, "log"))
     until(lambda: valkey.is_ready(settings.redis_url), what="the leftover answers")
-    one.start()
-    assert leftover.wait(10) == 0
+    one = service(data_dir=settings.data_dir)
+    assert leftover.wait(30) == 0
     assert "a store was left running" in one.log
 
 
@@ -154,14 +158,6 @@ def test_stdout_is_the_greeting_alone(service, write_documents):
     one.wait_ready()
     one.process.send_signal(signal.SIGTERM)
     assert one.process.stdout.read() == ""
-
-
-@pytest.mark.parametrize("name", ["with space", "データ", "long" * 30])
-def test_any_data_folder_will_do(service, tmp_path, name):
-    one = service(data_dir=tmp_path / name)
-    assert set(one.pids) == set(CHILDREN)
-    assert (tmp_path / name / "valkey-log" / "appendonlydir").is_dir()
-    assert '"process": "work"' not in one.log, "RQ could not read the address of its server"
 
 
 def test_a_socket_folder_that_is_not_ours_alone_is_refused(tmp_path, free_port):

@@ -4,9 +4,6 @@ import base64
 import hashlib
 import hmac
 import json
-import os
-import subprocess
-import sys
 import time
 from typing import Any
 
@@ -20,6 +17,7 @@ from engage.identity_check import check_proof
 from engage.projects import Project, kept_projects, load_projects
 from engage.settings import load_settings
 from engage.verification import LEEWAY_SECONDS, Refusal, Verifier, read_token, user_hash
+from tests import commands
 
 SECRET = "a secret of at least thirty-two bytes"
 OLD = "the secret before, of thirty-two bytes"
@@ -268,9 +266,7 @@ def test_what_needs_a_secret_does_not_start_without_one(tmp_path, asked):
 
 
 def test_the_check_needs_a_secret_to_check_with(tmp_path):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ENGAGE_")}
-    command = [sys.executable, "-m", "engage", "identity", "check", "a.b.c", "--data", str(tmp_path)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = commands.started("identity", "check", "a.b.c", "--data", tmp_path)
     assert done.returncode == 2
     assert "ENGAGE_IDENTITY_SECRET" in done.stderr
     assert (tmp_path / "engage.db").stat().st_mode & 0o077 == 0

@@ -1,14 +1,13 @@
 """Back-tests over the API: run by a worker, told as they go, cancelled, taken up again; and they change nothing."""
 
 import json
-import subprocess
-import sys
 
 import httpx
 import pytest
 
 from engage.settings import load_settings
 from engage.store import connect
+from tests.commands import engage
 from tests.conftest import until
 
 DRAFT = {"id": "draft", "trigger": "Backtested", "message": "hello", "frequency": "always"}
@@ -45,10 +44,8 @@ def test_a_draft_is_run_and_gives_what_the_command_line_gives(wire, person, tmp_
     assert {"users", "deliveries", "by_day", "goals", "displaced"} <= set(found["result"])
     assert [len(one["at"]) for one in found["result"]["who"] if one["user"] == person] == [3]
     (tmp_path / "draft.json").write_text(json.dumps(DRAFT))
-    command = [sys.executable, "-m", "engage", "rules", "backtest", str(tmp_path / "draft.json"), "--last", "1d"]
-    done = subprocess.run(
-        [*command, "--format", "json"], env=wire.product.environment, capture_output=True, text=True, check=False
-    )
+    words = ("rules", "backtest", tmp_path / "draft.json", "--last", "1d", "--format", "json")
+    done = engage(*words, env=wire.product.environment)
     told = json.loads(done.stdout)
     mine = [[one for one in answer["who"] if one["user"] == person] for answer in (told, found["result"])]
     assert mine[0] == mine[1]

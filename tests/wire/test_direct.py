@@ -15,7 +15,7 @@ import redis
 
 from engage.protocol import MAX_HEAD_BYTES
 from engage.settings import load_settings
-from tests.conftest import until
+from tests.conftest import Service, StartService, until
 from tests.wire.conftest import Wire
 
 MANY = 100_000_000
@@ -226,8 +226,14 @@ def test_who_never_reads_is_held_up_and_nobody_else(wire: Wire, person: str) -> 
     line.socket.close()
 
 
-def test_an_idle_connection_is_closed_after_its_time_and_one_in_use_is_not(service) -> None:
-    wire = Wire(service(env={"ENGAGE_KEEP_ALIVE": "3s"}))
+@pytest.fixture(scope="module")
+def own(module_service: StartService) -> Service:
+    """A product that may be stopped, and closes idle connections soon."""
+    return module_service(env={"ENGAGE_KEEP_ALIVE": "3s"})
+
+
+def test_an_idle_connection_is_closed_after_its_time_and_one_in_use_is_not(own: Service) -> None:
+    wire = Wire(own)
     idle, used = Line(wire), Line(wire)
     for one in (idle, used):
         one.send(one.post("/v1/track", track("keeps")))
@@ -250,15 +256,14 @@ def test_an_idle_connection_is_closed_after_its_time_and_one_in_use_is_not(servi
     wire.http.close()
 
 
-def test_a_service_that_is_told_to_stop_answers_first(service) -> None:
+def test_a_service_that_is_told_to_stop_answers_first(own: Service) -> None:
     """The store is held up meanwhile: the call is under way when the signal comes."""
-    running = service()
-    wire = Wire(running)
+    wire = Wire(own)
     line = Line(wire)
     line.send(line.post("/v1/track", track("before")))
     assert line.reply()[0] == 200
-    serve = running.pids["serve"]
-    with redis.Redis.from_url(load_settings(running.environment).redis_url) as store:
+    serve = own.pids["serve"]
+    with redis.Redis.from_url(load_settings(own.environment).redis_url) as store:
         store.execute_command("CLIENT", "PAUSE", "1500", "ALL")
         line.send(line.post("/v1/track", track("during")))
         line.socket.settimeout(30)

@@ -1,20 +1,18 @@
 """`engage rules explain` and `GET /api/users/{id}/explain/{rule}`, on what really happened."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
+from tests import commands
 from tests.conftest import until
 
 
 @pytest.fixture
 def explain(product):
-    def run(*arguments):
-        command = [sys.executable, "-m", "engage", "rules", "explain", *arguments]
+    def run(*arguments, run=commands.engage):
         environment = product.environment | {"NO_COLOR": "1", "COLUMNS": "200"}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return run("rules", "explain", *arguments, env=environment)
 
     return run
 
@@ -30,7 +28,7 @@ def test_why_somebody_got_it_and_did_not_before(wire, person, explain):
     (delivery,) = wire.wait_inbox(person)
     wire.track(person, "Message Shown", properties={"delivery_id": delivery["delivery_id"]})
     decided(wire, person, 3)
-    done = explain(person, "twice")
+    done = explain(person, "twice", run=commands.started)
     assert done.returncode == 0, done.stderr
     sentence, *more = done.stdout.splitlines()
     assert sentence.startswith(f"{person} got `{delivery['message_id']}` at ")

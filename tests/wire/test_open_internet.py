@@ -310,7 +310,7 @@ def test_a_connection_over_the_cap_is_told_when_to_come_back(small):
 
 def test_streams_are_bounded_for_a_person_and_for_the_process(guarded):
     params = {"writeKey": guarded.write_key}
-    with guarded.client(timeout=10) as client, contextlib.ExitStack() as stack:
+    with guarded.client(timeout=60) as client, contextlib.ExitStack() as stack:
 
         def open_stream(user: str) -> httpx.Response:
             return stack.enter_context(client.stream("GET", "/v1/stream", params={**params, "userId": user}))

@@ -1,8 +1,6 @@
 """What a project denies or hashes never reaches the disk; who does not consent, or asks not to be tracked, leaves no event."""
 
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from engage.errors import StoreUnavailable
 from engage.policies import Standing
 from engage.privacy import PREFIX, Policy, hashed
 from rules import Privacy
+from tests.commands import Command, engage, started
 from tests.conftest import Service, StartService, until
 from tests.wire.conftest import Wire
 
@@ -159,10 +158,8 @@ def on_disk(service: Service) -> bytes:
     return b"".join(path.read_bytes() for path in service.data_dir.rglob("*") if path.is_file())
 
 
-def stored(value: str, service: Service) -> str:
-    command = [sys.executable, "-m", "engage", "hash", value]
-    done = subprocess.run(command, env=service.environment, capture_output=True, text=True, timeout=60, check=True)
-    return done.stdout.strip()
+def stored(value: str, service: Service, run: Command = engage) -> str:
+    return run("hash", value, env=service.environment).stdout.strip()
 
 
 def test_nothing_denied_or_hashed_reaches_the_disk_by_any_way(there: Wire, private: Service) -> None:
@@ -219,7 +216,7 @@ def test_nor_does_it_by_a_dead_letter(there: Wire, private: Service, path: str, 
 
 
 def test_a_condition_compares_with_the_hash(there: Wire, private: Service, folder: Path) -> None:
-    rule = {**RULE, "condition": {"==": [{"var": "user.traits.email"}, stored("vip@example.com", private)]}}
+    rule = {**RULE, "condition": {"==": [{"var": "user.traits.email"}, stored("vip@example.com", private, started)]}}
     (folder / "rules" / "vip.json").write_text(json.dumps(rule))
     until(lambda: there.server("/api/rules/vip").json()["condition"] == rule["condition"], what="the rule is live")
     until(lambda: (r := there.server("/api/stats").json()["rulebook"])["in_force"] == r["published"], what="it decides")

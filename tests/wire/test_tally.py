@@ -1,10 +1,9 @@
 """What became of every match, as `/api/stats` says it, and experiments as they go over the wire."""
 
 import json
-import subprocess
-import sys
 
 from engage.standing import table
+from tests import commands
 from tests.conftest import until
 
 STATES = ("shown", "waiting", "cancelled", "expired", "failed")
@@ -100,16 +99,15 @@ def test_variants_and_goals_are_counted_by_arm(wire, person):
         assert arms.get(name, {"people": 0})["people"] == people
 
 
-def engage(wire, *arguments):
-    command = [sys.executable, "-m", "engage", "rules", "stats", *arguments]
-    return subprocess.run(command, env=wire.product.environment, capture_output=True, text=True, check=False)
+def engage(wire, *arguments, run=commands.engage):
+    return run("rules", "stats", *arguments, env=wire.product.environment)
 
 
 def test_the_command_says_the_same(wire, person):
     before = of_rule(wire, "always")
     wire.track(person, "Wake")
     changed(wire, "always", before, matched=1, waiting=1)
-    found = json.loads(engage(wire, "always", "--format", "json").stdout)
+    found = json.loads(engage(wire, "always", "--format", "json", run=commands.started).stdout)
     assert found == {"always": of_rule(wire, "always")}
     told = engage(wire, "always").stdout.splitlines()
     assert told[0].split() == ["rule", "matched", *STATES, "suppressed"]

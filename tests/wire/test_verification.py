@@ -1,8 +1,6 @@
 """Identity verification on the running product: what proves a userId, what is refused without proof, and what is counted."""
 
 import itertools
-import subprocess
-import sys
 import time
 
 import httpx
@@ -13,6 +11,7 @@ import redis
 from engage.keys import ShardKeys
 from engage.settings import load_settings
 from engage.verification import user_hash
+from tests.commands import Command, Done, engage, started
 from tests.conftest import Service, until
 from tests.wire.conftest import Wire, write_definitions
 
@@ -70,9 +69,8 @@ def stored(guarded: Service) -> bytes:
     return b"\n".join(found)
 
 
-def run_engage(running: Service, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "engage", *arguments, "--data", str(running.data_dir)]
-    return subprocess.run(command, env=running.environment, capture_output=True, text=True, timeout=60, check=False)
+def run_engage(running: Service, *arguments: str, run: Command = engage) -> Done:
+    return run(*arguments, "--data", running.data_dir, env=running.environment)
 
 
 PLACES = ["event", "context", "envelope", "envelope-context"]
@@ -312,7 +310,7 @@ def test_the_figure_says_before_one_enforces_who_would_be_shut_out(service):
         "enforced: off; of 10 users of the last 7 days 60.0% always came verified, 4 did not (2 with an invalid proof)"
         in doctor.stdout
     )
-    proven = run_engage(running, "identity", "check", token("aiko"), "--user", "aiko")
+    proven = run_engage(running, "identity", "check", token("aiko"), "--user", "aiko", run=started)
     assert (proven.returncode, proven.stdout.splitlines()[-1]) == (0, "good  userToken: proves 'aiko'")
     wrong = run_engage(running, "identity", "check", token("aiko", -300))
     assert wrong.returncode == 1

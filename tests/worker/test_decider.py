@@ -252,3 +252,35 @@ def test_a_rule_that_the_budget_stops_again_and_again_is_suspended_and_the_other
         send(store, 2_000, 5)  # edited, it is asked again
         asyncio.run(_decide_until(empty_store, SUSPENDED_AFTER + 60, _book({"!!": [{"map": [numbers, {"var": ""}]}]})))
         assert outcomes(store)["endless", "matched"] == 5
+
+
+def test_who_is_ended_holds_its_lease_no_longer_though_the_renewal_did_not_hear_of_it(empty_store: str) -> None:
+    """As a client does in the middle of a reply: it takes a cancellation for the end of its waiting."""
+
+    async def scenario() -> None:
+        client, doorbell = connect_async(empty_store), Doorbell(empty_store)
+        shard = ShardDecider(client, client, KEYS, RulebookReader(client, "default"), doorbell, 7 * 86_400_000)
+        asked = asyncio.Event()
+
+        async def deaf() -> bool:
+            asked.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                pass
+            return True
+
+        shard._lease.renew = deaf  # type: ignore[method-assign]
+        assert await shard.acquire()
+        running = asyncio.create_task(shard.run())
+        await asked.wait()
+        shard.stopping = True
+        await running
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:
+            await asyncio.wait(others, timeout=30)
+        assert not [task for task in others if not task.done()], "it renews for ever"
+        await client.aclose()
+        doorbell.close()
+
+    asyncio.run(scenario())

@@ -80,7 +80,7 @@ async def _run(url: str, book: Rulebook, number: int, kill: random.Random | None
         while not await shard.acquire():
             await asyncio.sleep(0.05)
         running = asyncio.create_task(shard.run())
-        life = kill.uniform(0.0, 0.05) if kill is not None and killed < 25 else 60.0
+        life = kill.uniform(0.0, 0.05) if kill is not None and killed < 25 else 300.0
         deadline = asyncio.get_running_loop().time() + life
         done = False
         while asyncio.get_running_loop().time() < deadline and not running.done():
