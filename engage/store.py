@@ -96,8 +96,10 @@ class Pipe:
             for command in commands:
                 pipeline.execute_command(*command)
             return list(await pipeline.execute())
-        connection = self._idle.pop() if self._idle else self._connection()
+        connection = self._idle.pop() if self._idle else self._client.connection_pool.make_connection()
         try:
+            if not connection.is_connected or _is_lost(connection):
+                await _open(connection)
             async with asyncio.timeout(TIMEOUT):
                 replies = await _run(connection, commands)
         except BaseException as error:
@@ -108,11 +110,6 @@ class Pipe:
             raise
         self._idle.append(connection)
         return replies
-
-    def _connection(self) -> Any:
-        made = self._client.connection_pool.make_connection()
-        made.socket_timeout = None  # of each reply: there is one for all of them
-        return made
 
     async def append(self, entries: Sequence[tuple[str, bytes]]) -> None:
         """Returns when the store has confirmed all `(stream, value of field e)`; with `appendfsync always` they are on disk then."""
@@ -145,11 +142,15 @@ class Pipe:
             await self._idle.pop().disconnect(nowait=True)
 
 
+async def _open(connection: Any) -> None:
+    """A store greets in several round trips. Each may take as long as an answer: one that is slow is not away."""
+    await connection.disconnect(nowait=True)
+    connection.socket_timeout = TIMEOUT
+    await connection.connect()
+    connection.socket_timeout = None  # from here on there is one limit for all replies of a call
+
+
 async def _run(connection: Any, commands: Sequence[Command]) -> list[Any]:
-    if _is_lost(connection):
-        await connection.disconnect(nowait=True)
-    if not connection.is_connected:
-        await connection.connect()
     await connection.send_packed_command(b"".join([pack_command(command) for command in commands]), check_health=False)
     return [await connection.read_response() for _ in commands]
 

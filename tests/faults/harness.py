@@ -110,14 +110,12 @@ class Traffic:
         people: int = PEOPLE,
         messy: bool = False,
         dice: random.Random | None = None,
-        pause: float = PAUSE,
     ) -> None:
         self.running = running
         self.write_key = running.write_key
         self.name = name
         self.people = people
         self.messy = messy
-        self.pause = pause
         self.dice = dice or random.Random(name)
         self.sent: dict[str, list[dict[str, Any]]] = defaultdict(list)  # acknowledged, in order
         self.attempted: dict[str, set[str]] = defaultdict(set)
@@ -147,7 +145,7 @@ class Traffic:
                 again = dice.sample(self.sent[user], min(len(self.sent[user]), 3))
                 self.again += len(again)
                 await self.send([event | {"properties": {"another": "body"}} for event in again[:1]] + again[1:])
-            await asyncio.sleep(dice.random() * self.pause)
+            await asyncio.sleep(dice.random() * PAUSE)
         if held:
             await self.deliver(user, held)
 

@@ -116,5 +116,4 @@ def test_with_a_store_that_takes_two_seconds_events_are_acknowledged_and_decided
         finally:
             proxy.heal()
 
-    # Often enough that each process has its lines open: with such a store a new one takes longer than an answer may.
-    verify(remote, drive(remote, disturb, name="slow", pause=0.05))
+    verify(remote, drive(remote, disturb, name="slow"))
