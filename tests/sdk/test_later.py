@@ -83,6 +83,9 @@ def test_a_tour_goes_on_where_it_was(service: FakeService, site: Site) -> None:
     delivery = service.deliver(delivery_id="t", kind="tour", content=KINDS["tour"], snooze=60_000)
     page.get_by_role("button", name="Next").click()
     expect(page.get_by_role("dialog", name="Two")).to_be_visible()
+    back, done, off = (page.get_by_role("button", name=name) for name in ("Back", "Done", "Remind me later"))
+    rows = [button.bounding_box() for button in (back, done, off)]
+    assert rows[0]["y"] == rows[1]["y"] < rows[2]["y"]  # below what leads on, however much stands beside that
     later(page).click()
     service.wait(lambda: ("release", "t") in service.calls)
     assert service.bodies[-1]["step"] == 1
