@@ -239,6 +239,12 @@ def _path_of(glob: str) -> str:
     return "/" + address.partition("/")[2] if found else scheme
 
 
+def _page_for(glob: str) -> str:
+    """What to write behind it in `--page`: its own path, where that is one page."""
+    path = _path_of(glob)
+    return "/…" if "*" in path else path
+
+
 def _elsewhere(glob: str, site: Site) -> bool:
     """Whether a glob names pages of another host."""
     scheme, found, address = glob.partition("://")
@@ -632,7 +638,7 @@ def _verdict(aim: _Aim, look: _Look) -> tuple[State, Severity | None, str]:
         return (
             "not_tried",
             "warning",
-            f"{beside} on `{glob}`, which names no one page of this site: add --page '{glob}=/…'",
+            f"{beside} on `{glob}`, which names no one page of this site: add --page '{glob}={_page_for(glob)}'",
         )
     assert seen is not None
     if seen.state == "no_page":

@@ -171,8 +171,21 @@ def parse_article(text: bytes, file: str) -> tuple[str, str, ArticleContent | No
     title, rest = _heading(body)
     if title is None:
         report.add((), "Expected a first `# Heading`: it is the title")
+    report.take(_tables(body, file))
     content = None if report.failed else ArticleContent(title or "", rest)
     return identifier, locale, content, report.problems
+
+
+def _tables(body: str, file: str) -> list[Problem]:
+    """A table would be shown as it is written; it is known by the line below its head."""
+    told = "Tables are not drawn: people would see these lines as they are written; a list says the same"
+    fenced = False
+    found = []
+    for number, line in enumerate(body.splitlines(), 1):
+        fenced ^= line.lstrip().startswith(("```", "~~~"))
+        if not fenced and "|" in line and "-" in line and not line.strip("|:- \t"):
+            found.append(Problem(file, number, 1, "$", told, "warning"))
+    return found
 
 
 def _heading(body: str) -> tuple[str | None, str]:
@@ -243,6 +256,11 @@ def cross_doubts(definitions: Definitions, files: Files | None = None) -> list[P
         for document in documents:
             for path, message in denied_reads(document, definitions):
                 checker.add(kind, document.id, path, message, "warning")
+    checklists = {message.id for message in definitions.messages if message.kind == "checklist"}
+    for rule in definitions.rules:
+        if rule.snooze is not None and checklists.intersection(messages_of(rule).values()):
+            told = "A checklist is not put off: its launcher stays until all is done, or it is dismissed; take `snooze` out"
+            checker.add("rule", rule.id, ("snooze",), told, "warning")
     for rule, higher, kind in outranked(definitions.rules, definitions.messages, segments):
         message = (
             f"This can never win: `{higher.id}` (priority {higher.priority}) matches whenever it does and shows its {kind} each time; "

@@ -31,6 +31,8 @@ _TARGET: Final = (
 
 _BLANK = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ufeff\u200b-\u200f]")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+# `docs.example.com/start` or `www.example.com`: a host, which without its scheme is a place within the site.
+_BARE_HOST = re.compile(r"www\.|(?:[a-z0-9-]+\.)+[a-z]{2,}/", re.IGNORECASE)
 _MARKDOWN_LINK = re.compile(
     r"\]\(\s*<?([^)\s>]{0,200})|<([A-Za-z][A-Za-z0-9+.\-\s]{0,40}:[^>\s]{0,200})>|^\s*\[[^\]]{1,80}\]:\s*<?(\S{1,200})",
     re.MULTILINE,
@@ -603,3 +605,6 @@ def _check_text(path: Path, text: str, report: Report) -> None:
             report.add(
                 path, f"Expected a link with https:, mailto: or none of these (within the site), got `{scheme[:40]}:`"
             )
+        elif _BARE_HOST.match(link):
+            told = f"`{link[:60]}` is a place within the site, as it has no `https://`"
+            report.add(path, f"{told}; did you mean `https://{link[:60]}`?", "warning")

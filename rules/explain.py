@@ -59,6 +59,7 @@ _WORDS: Final[dict[str, dict[str, str]]] = {
         "held": ": its conditions held",
         "timer": ": its time was over",
         "was_shown": "It was shown at {shown}.",
+        "was_put_off": " They put it off at {at}: it comes again when the time of `snooze` is over.",
         "was_withdrawn": "It was taken back before it was shown.",
         "has_expired": "It expired before it was shown.",
         "is_pending": "It has not been shown yet.",
@@ -94,6 +95,7 @@ _WORDS: Final[dict[str, dict[str, str]]] = {
         "held": "(条件が成り立ちました)",
         "timer": "(待ち時間が終わりました)",
         "was_shown": "{shown} に表示されました。",
+        "was_put_off": "{at} に「あとで通知」が選ばれました。`snooze` の時間が過ぎるとまた表示されます。",
         "was_withdrawn": "表示される前に取り下げられました。",
         "has_expired": "表示される前に期限が切れました。",
         "is_pending": "まだ表示されていません。",
@@ -131,6 +133,7 @@ class Made(msgspec.Struct):
     delivery_id: str
     state: str
     shown_at: str | None
+    snoozed_at: str | None = None  # put off then, and not shown again yet
 
 
 class When(msgspec.Struct):
@@ -333,7 +336,8 @@ class _Explainer:
         for record in final.records.get(self.rule.id, ()):
             if record.delivery_id == moment.delivery_id:
                 shown_at = None if record.shown_at is None else iso(record.shown_at)
-                return Made(record.delivery_id, _fate(record, now), shown_at)
+                put_off = None if record.snoozed_at is None or record.withdrawn else iso(record.snoozed_at)
+                return Made(record.delivery_id, _fate(record, now), shown_at, put_off)
         return Made(moment.delivery_id, "expired", None)  # forgotten: it can never be shown
 
     def sentence(self, moment: _Moment, state: State, clauses: list[Clause], due: int | None, made: Made | None) -> str:
@@ -378,7 +382,10 @@ class _Explainer:
         name = {"shown": "was_shown", "withdrawn": "was_withdrawn", "expired": "has_expired"}.get(
             made.state, "is_pending"
         )
-        return self.words[name].format(shown=_readable(made.shown_at or ""))
+        told = self.words[name].format(shown=_readable(made.shown_at or ""))
+        if made.snoozed_at is not None:
+            told += self.words["was_put_off"].format(at=_readable(made.snoozed_at))
+        return told
 
     def per(self, limits: Limits | None) -> str:
         if limits is None or limits.per in ("lifetime", "session"):

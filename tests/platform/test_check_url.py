@@ -532,5 +532,6 @@ def test_a_step_on_another_host_is_tried_where_its_page_is_given(check: Any, sit
     ]
     done = check([tour("way", *steps)], "--url", site.url)
     assert done.states == {"way.1": "found", "way.2": "not_tried"}
+    assert any("add --page 'https://docs.example.com/start=/start'" in told for _, told in done.problems)
     again = check([tour("way", *steps)], "--url", site.url, "--page", "https://docs.example.com/start=/start")
     assert again.states == {"way.1": "found", "way.2": "found"}

@@ -284,6 +284,14 @@ LESS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 ]  # fmt: skip
 
 
+def test_a_checklist_is_not_put_off() -> None:
+    rules = [rule(id=kind, message=kind, snooze="1d") for kind in ("list", "news")]
+    items = {"en": {"title": "Start", "items": [{"id": "a", "label": "A"}]}}
+    messages = [message(id="list", kind="checklist", content=items), message(id="news")]
+    [found] = cross_doubts(Definitions(rules, messages))
+    assert str(found).startswith("rules/list:0:0: warning: $.snooze: A checklist is not put off")
+
+
 def outranked(above: dict[str, Any], below: dict[str, Any]) -> list[str]:
     messages = [
         message(id="m", kind="modal"),

@@ -47,6 +47,16 @@ def test_what_became_of_a_delivery_is_said() -> None:
     assert made.delivery is not None
     shown = event("Message Shown", T + S, properties={"delivery_id": made.delivery.delivery_id})
     assert "It was shown at 2023-11-15 00:00:01 UTC." in why(asked, event("go", T), shown).sentence
+    delivery = {"delivery_id": made.delivery.delivery_id}
+    put_off = event("Message Snoozed", T + 2 * S, properties=delivery)
+    later = rule(trigger="go", cancel_on=["stop"], snooze="1d")
+    waiting = why(later, event("go", T), shown, put_off)
+    assert "They put it off at 2023-11-15 00:00:02 UTC: it comes again" in waiting.sentence
+    assert waiting.delivery is not None
+    assert waiting.delivery.snoozed_at == "2023-11-15T00:00:02.000Z"
+    again = event("Message Shown", T + 3 * S, properties=delivery)
+    assert "put it off" not in why(later, event("go", T), shown, put_off, again).sentence
+    assert "put it off" not in why(later, event("go", T), shown, put_off, event("stop", T + 3 * S)).sentence
     taken_back = why(asked, event("go", T), event("stop", T + S))
     assert taken_back.sentence == "`m` was taken back at 2023-11-15 00:00:01 UTC before ann saw it: stop happened."
     assert "It was taken back before it was shown." in why(asked, event("go", T), event("stop", T + S), at=T).sentence

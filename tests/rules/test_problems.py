@@ -738,6 +738,35 @@ def test_an_article_has_a_title_and_a_body() -> None:
     assert "named `<id>.<locale>.md`" in parse_article(b"# t", "articles/a.md")[3][0].message
 
 
+def test_a_table_in_an_article_is_doubted_for_it_is_not_drawn() -> None:
+    table = "| | Free |\n|---|:-:|\n| People | 1 |\n"
+    *_, content, [problem] = parse_article(f"# Plans\n\n{table}".encode(), "articles/a.en.md")
+    assert content is not None
+    assert str(problem).startswith("articles/a.en.md:4:1: warning: $: Tables are not drawn")
+    fine = f"# Plans\n\n---\n\n--- | and\n\n```\n{table}```\n"
+    assert parse_article(fine.encode(), "articles/a.en.md")[3] == []
+
+
+@pytest.mark.parametrize(
+    ("link", "doubted"),
+    [
+        ("docs.example.com/start", True),
+        ("www.example.com", True),
+        ("index.html", False),
+        ("/a.b/c", False),
+        ("https://docs.example.com/start", False),
+        ("v1.2/guide", False),
+        ("../up", False),
+    ],
+)
+def test_a_host_without_its_scheme_is_doubted_for_it_leads_into_the_site(link: str, doubted: bool) -> None:
+    told = [f"`{link}` is a place within the site, as it has no `https://`; did you mean `https://{link}`?"]
+    for content in ({"text": "a", "actions": [{"label": "b", "url": link}]}, {"text": f"[here]({link})"}):
+        problems = problems_of("message", MESSAGE | {"kind": "banner", "content": {"en": content}})
+        assert [problem.message for problem in problems] == (told if doubted else [])
+        assert {problem.severity for problem in problems} <= {"warning"}
+
+
 @pytest.mark.parametrize(
     ("condition", "path", "said"),
     [

@@ -57,11 +57,35 @@ def test_it_is_offered_in_the_language_of_the_message_and_only_where_the_rule_sa
     assert later(page).count() == 0
 
 
+def test_what_is_completed_is_not_put_off_any_more(service: FakeService, site: Site) -> None:
+    page = site.open()
+    survey = {"questions": [{"type": "csat", "text": "How was it?"}], "thanks": "Thank you!"}
+    service.deliver(delivery_id="s1", kind="survey", content=survey, snooze=60_000)
+    expect(later(page)).to_be_visible()
+    page.get_by_role("button", name="5 / 5").click()
+    expect(page.get_by_text("Thank you!")).to_be_visible()
+    assert later(page).count() == 0
+    page.get_by_role("button", name="Close").click()
+    chat = {"text": "Can I help?", "replies": [{"label": "Yes", "text": "With what?", "replies": [{"label": "All"}]}]}
+    service.deliver(delivery_id="c1", kind="chat", content=chat, snooze=60_000)
+    expect(later(page)).to_be_visible()
+    page.get_by_role("button", name="Yes").click()
+    expect(page.get_by_role("button", name="All")).to_be_visible()
+    assert later(page).count() == 0
+    service.wait(lambda: service.names().count("Message Completed") == 2)
+    assert ("release", "s1") not in service.calls
+    assert ("release", "c1") not in service.calls
+    assert site.complaints() == []
+
+
 def test_a_tour_goes_on_where_it_was(service: FakeService, site: Site) -> None:
     page = site.open()
     delivery = service.deliver(delivery_id="t", kind="tour", content=KINDS["tour"], snooze=60_000)
     page.get_by_role("button", name="Next").click()
     expect(page.get_by_role("dialog", name="Two")).to_be_visible()
+    back, done, off = (page.get_by_role("button", name=name) for name in ("Back", "Done", "Remind me later"))
+    rows = [button.bounding_box() for button in (back, done, off)]
+    assert rows[0]["y"] == rows[1]["y"] < rows[2]["y"]  # below what leads on, however much stands beside that
     later(page).click()
     service.wait(lambda: ("release", "t") in service.calls)
     assert service.bodies[-1]["step"] == 1
@@ -122,6 +146,15 @@ def test_debug_says_what_is_held_back_and_why(service: FakeService, site: Site) 
     until = datetime.now(UTC) + timedelta(hours=1)
     service.deliver(delivery_id="b1", kind="banner", content=KINDS["banner"], not_before=until.isoformat())
     site.wait_said("held back: banner message b1: until " + until.isoformat()[:19])
+    whole = {"path": "https://docs.shop.test/*"}
+    service.deliver(delivery_id="b2", kind="banner", content=KINDS["banner"], show_on=whole)
+    site.wait_said(f"held back: banner message b2: its page is https://docs.shop.test/*, this is {service.site}/")
+    page.get_by_role("button", name="Close").click()
+    site.wait_said("shown: modal message m1")
+    page.get_by_role("button", name="Close").click()
+    steps = [{"text": "Here.", "path": "/projects*"}]
+    service.deliver(delivery_id="t1", kind="tour", content={"steps": steps})
+    site.wait_said("held back: tour message t1: the page of its step 1 is /projects*, this is /")
     page.evaluate("engage.track('Opened', {id: 7})")
     site.wait_said("queued: track Opened")
     site.wait_said("sent: track Opened")
@@ -131,3 +164,12 @@ def test_debug_says_what_is_held_back_and_why(service: FakeService, site: Site) 
     page.evaluate("engage.track('Opened again')")
     service.wait_event("Opened again")
     assert len(site.console) == count, json.dumps(site.console[count:])
+
+
+def test_debug_does_not_say_that_a_target_is_missing_while_its_part_is_loaded(service: FakeService, site: Site) -> None:
+    page = site.open()
+    page.evaluate("engage.debug(); null")
+    site.wait_said("on; here is")
+    service.deliver(delivery_id="t1", kind="tour", content=KINDS["tour"])
+    site.wait_said("shown: tour message t1")
+    assert not [line for line in site.console if "held back" in str(line)]

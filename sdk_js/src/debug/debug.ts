@@ -26,6 +26,9 @@ const LISTENERS: Readonly<Record<string, Listener>> = {
   error: (error) => say("error", error),
 };
 const INTERRUPTS = /^(tour|modal|chat|survey)$/;
+/** What is left when all else is ruled out; it is so for a moment too while the message's part is loaded. */
+const NO_ROOM = "its target is not on the page, or the person is typing";
+const MOMENT = 1000; // ms
 let telling = false;
 /** What was last said of each. */
 const reasons = new WeakMap<Entry, string | undefined>();
@@ -34,19 +37,32 @@ const reasons = new WeakMap<Entry, string | undefined>();
 function hold(entry: Entry, all: ReadonlySet<Entry>): void {
   const { delivery } = entry;
   const reason = whyNot(entry, all);
-  if (reason && reason !== reasons.get(entry)) say(`held back: ${named(delivery)}: ${reason}`, delivery);
+  const told = (): void => say(`held back: ${named(delivery)}: ${reason!}`, delivery);
+  if (reason && reason !== reasons.get(entry)) {
+    if (reason === NO_ROOM) setTimeout(() => telling && all.has(entry) && whyNot(entry, all) === reason && told(), MOMENT);
+    else told();
+  }
   reasons.set(entry, reason);
 }
 
 function whyNot(entry: Entry, all: ReadonlySet<Entry>): string | undefined {
-  const { behind, claimed, delivery, forced, holdUntil, notBefore } = entry;
+  const { behind, claimed, delivery, forced, holdUntil, notBefore, step } = entry;
   if (behind === entry || holdUntil === Infinity) return undefined;
   if (document.hidden) return "nobody looks at this page";
   if (notBefore > Date.now()) return `until ${new Date(notBefore).toISOString()}: it was snoozed, or the service could not be asked`;
-  if (!claimed && !forced && !pathMatches(delivery.show_on?.path)) return `its page is ${String(delivery.show_on?.path)}, this is ${location.pathname}`;
+  const paths = delivery.show_on?.path;
+  if (!claimed && !forced && !pathMatches(paths)) return `its page is ${pages(paths)}`;
   if (behind) return `${named(behind.delivery)} is on the screen`;
   if (INTERRUPTS.test(delivery.kind) && [...all].some((other) => other.holdUntil === Infinity)) return "the conversation is open";
-  return "its target is not on the page, or the person is typing";
+  const { path } = ((delivery.content.steps as Dict[] | undefined)?.[step] ?? {}) as { path?: string };
+  if (!pathMatches(path)) return `the page of its step ${step + 1} is ${pages(path)}`;
+  return NO_ROOM;
+}
+
+/** Pages that are meant, and beside them the one that is looked at: with its host, where that counts. */
+function pages(meant: string | readonly string[] | null | undefined): string {
+  const { origin, pathname } = location;
+  return `${[meant].flat().join(", ")}, this is ${String(meant).includes("://") ? origin : ""}${pathname}`;
 }
 
 /** Tells the console what is sent, received, shown, and held back and why; or is silent again. */
