@@ -291,3 +291,15 @@ def test_what_was_not_sent_from_a_page_is_sent_from_the_next(arrive: Any) -> Non
     person.go(APP)
     until(lambda: person.told()["Left Behind"], what="the event came")
     person.said.clear()  # the browser's own words on requests that failed
+
+
+def test_a_tour_that_is_shown_for_a_look_is_not_given_back(arrive: Any) -> None:
+    person = arrive()
+    asked: list[str] = []
+    person.context.on("request", lambda request: asked.append(request.url))
+    person.go(APP)
+    person.ask(f"engage.show({json.dumps({'kind': 'tour', 'content': {'steps': STEPS}})}); null")
+    person.step("Here you write.")
+    person.click("#to-docs")
+    person.page.wait_for_timeout(200)
+    assert [url for url in asked if "/deliveries/" in url] == []
