@@ -231,7 +231,13 @@ def check_site(checked: Checked, paths: Iterable[Path], site: Site) -> CheckedSi
 
 def fits(glob: str, path: str) -> bool:
     """As `pathMatches` of the snippet: `*` stands for anything. Of a whole address, the path."""
-    return re.fullmatch(".*".join(map(re.escape, _path_of(glob).split("*"))), path) is not None
+    page, at = f"{path}\n", 0
+    for index, part in enumerate(f"{_path_of(glob)}\n".split("*")):
+        found = page.find(part, at)
+        if found < 0 or (found and not index):
+            return False
+        at = found + len(part)
+    return True
 
 
 def _path_of(glob: str) -> str:

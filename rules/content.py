@@ -552,10 +552,12 @@ def _check_paths(paths: str | list[str], report: Report) -> None:
 
 
 def _check_page(glob: str, path: Path, report: Report) -> None:
-    """A path begins with a slash, a whole address with its scheme: another glob would match no page."""
+    """A path begins with a slash, a whole address with its scheme, and has a slash behind its host: another glob would match no page."""
     if re.match(PAGE, glob) is None:
         host, slash, _ = glob.partition("/")
         meant = f"https://{glob}" if slash and "." in host else f"/{glob}"
+        if re.match(r"https?://[^/]", glob):
+            meant = f"{glob}/"
         wanted = "a path that begins with `/`, or an address with `https://`"
         report.add(path, f"Expected {wanted}, got `{glob[:60]}`; did you mean `{meant[:68]}`?")
 

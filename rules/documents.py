@@ -67,7 +67,8 @@ INTERRUPTING: Final = frozenset(("tour", "modal", "chat", "survey"))
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 CalendarDay = Annotated[str, Meta(extra_json_schema={"pattern": r"^\d{4}-\d\d-\d\d$"})]
 Clock = Annotated[str, Meta(extra_json_schema={"pattern": r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$"})]
-PAGE: Final = r"[/*]|https?://"  # how what names a page begins: by its path, or its whole address
+# How what names a page begins: by its path, or its whole address, in which a path follows the host.
+PAGE: Final = r"[/*]|https?://([^/]+/|[^/]*\*$)"
 Glob = Annotated[str, Meta(extra_json_schema={"pattern": f"^({PAGE})"})]
 Label = Annotated[str, Meta(max_length=200)]
 Colour = Annotated[str, Meta(extra_json_schema={"pattern": f"^{COLOUR}$"})]

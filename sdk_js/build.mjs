@@ -89,7 +89,7 @@ function sweep() {
 }
 
 /** Property names that never leave the loader and are no browser's: they need not be spelled out. */
-const INTERNAL = /^(settle|waiting|adopt|become|named|identity|wake|take|leave|erase|send|look)$/;
+const INTERNAL = /^(settle|waiting|adopt|become|named|identity|wake|take|leave|erase|send|look|open)$/;
 
 const kinds = Object.keys(KIND_BUDGETS);
 /** The lazily loaded parts; the kinds carry the release's hash, so that the loader need know only that. */

@@ -14,6 +14,14 @@ for (const [patterns, path, fits] of [
   ["/a/*/c", "/a/b/c", true],
   ["/a/*/c", "/a/b/d", false],
   ["/a.b", "/axb", false],
+  ["/a*b*b", "/ab", false],
+  ["/a*ab", "/ab", false],
+  ["/a**b", "/ab", true],
+  ["*/x", "/x/x", true],
+  ["/x*", "/y/x", false],
+  ["https://*", "/x", true],
+  ["*://app.example.com/*", "/x", true],
+  ["https://app.example.com", "/", false],
   ["*", "/anything", true],
   [["/one", "/two*"], "/two/2", true],
   [["/one", "/two*"], "/three", false],
@@ -25,6 +33,14 @@ for (const [patterns, path, fits] of [
 ]) {
   test(`${JSON.stringify(patterns)} ${fits ? "fits" : "does not fit"} ${path}`, () => {
     assert.equal(pathMatches(patterns, { origin: "https://app.example.com", pathname: path }), fits);
+  });
+}
+
+for (const pattern of ["*-".repeat(5000) + "x", "*".repeat(10_000) + "x", "/" + "a*".repeat(40) + "x"]) {
+  test(`${pattern.length} characters are looked at in no time: ${pattern.slice(0, 6)}…`, () => {
+    const began = performance.now();
+    assert.equal(pathMatches(pattern, { origin: "https://app.example.com", pathname: "/" + "a-".repeat(1000) }), false);
+    assert.ok(performance.now() - began < 100);
   });
 }
 

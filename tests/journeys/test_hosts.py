@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.conftest import Service, StartService, running_chromium, until
 from tests.journeys.conftest import PATIENCE
@@ -19,10 +19,15 @@ STEPS = [
     {"text": "Here it is told.", "target": "#guide", "path": DOCS, "advance": {"path": f"{APP}*"}},
     {"text": "You are back.", "target": "#write"},
 ]
-DOCUMENTS = {
-    "messages": {"id": "way", "kind": "tour", "content": {"en": {"steps": STEPS}}},
-    "rules": {"id": "way", "trigger": "Signed Up", "condition": True, "message": "way"},
-}
+REPLIES = [{"label": "Yes", "text": "Then tell me."}]
+DOCUMENTS = [
+    ("messages", {"id": "way", "kind": "tour", "content": {"en": {"steps": STEPS}}}),
+    ("rules", {"id": "way", "trigger": "Signed Up", "condition": True, "message": "way"}),
+    ("messages", {"id": "round", "kind": "tour", "content": {"en": {"steps": [{"text": "A word."}]}}}),
+    ("rules", {"id": "round", "trigger": "Looked Round", "condition": True, "message": "round"}),
+    ("messages", {"id": "help", "kind": "chat", "content": {"en": {"text": "Can I help?", "replies": REPLIES}}}),
+    ("rules", {"id": "help", "trigger": "Asked", "condition": True, "message": "help"}),
+]
 BODY = f"""<h1 id="guide">Guide</h1><textarea id="write" aria-label="Write"></textarea>
 <a id="to-app" href="{APP}">App</a> <a id="to-docs" href="{DOCS}">Guide</a>"""
 
@@ -37,9 +42,9 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def product(module_service: StartService, tmp_path_factory: pytest.TempPathFactory) -> Service:
     folder = tmp_path_factory.mktemp("definitions")
-    for kind, document in DOCUMENTS.items():
-        (folder / kind).mkdir()
-        (folder / kind / "way.json").write_text(json.dumps(document))
+    for kind, document in DOCUMENTS:
+        (folder / kind).mkdir(exist_ok=True)
+        (folder / kind / f"{document['id']}.json").write_text(json.dumps(document))
     return module_service(rules=folder)
 
 
@@ -209,3 +214,92 @@ def test_who_signs_out_on_one_host_has_signed_out_on_the_other(arrive: Any) -> N
     other.close()
     assert person.ask("engage.userId") is None
     assert person.ask("engage.anonymousId") != visitor
+
+
+def seen(page: Page) -> None:
+    """What the browser tells a page that is looked at again; here every page believes it always is."""
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange', { bubbles: true }))")
+
+
+@pytest.mark.parametrize("storage", ["local", "cookie"])
+def test_an_objection_on_another_host_holds_for_a_page_that_was_there_before(arrive: Any, storage: str) -> None:
+    person = arrive(None, cookieDomain="shop.test", storage=storage, consent=True)
+    person.go(APP)
+    person.ask("engage.optIn(); null")
+    other = person.context.new_page()
+    other.goto(DOCS)
+    other.wait_for_function("!Array.isArray(window.engage)")
+    other.evaluate("engage.optOut(); null")
+    seen(person.page)
+    assert person.ask("engage.anonymousId") is None
+    assert [one["value"] for one in person.context.cookies(APP)] == ["1"]
+
+
+@pytest.mark.parametrize("storage", ["local", "cookie"])
+def test_who_signs_out_on_one_host_is_not_brought_back_by_a_page_of_the_other(arrive: Any, storage: str) -> None:
+    person = arrive(None, cookieDomain="shop.test", storage=storage)
+    person.go(APP)
+    person.ask("engage.identify('finn'); null")
+    other = person.context.new_page()
+    other.goto(DOCS)
+    other.wait_for_function("!Array.isArray(window.engage)")
+    other.evaluate("engage.reset(); null")
+    visitor = other.evaluate("engage.anonymousId")
+    seen(person.page)
+    assert person.ask("[engage.anonymousId, engage.userId]") == [visitor, None]
+
+
+def test_the_user_whom_a_host_knows_stays_when_the_hosts_become_one(arrive: Any) -> None:
+    before = arrive()
+    before.go(APP)
+    before.ask("engage.identify('gil'); null")
+    before.init(cookieDomain="shop.test")
+    before.go(APP)
+    assert before.ask("engage.userId") == "gil"
+    before.go(DOCS)
+    assert before.ask("engage.userId") == "gil"
+
+
+@pytest.mark.parametrize("event", ["Looked Round", "Asked"])
+def test_what_is_under_way_on_a_host_is_its_persons_own(arrive: Any, event: str) -> None:
+    """Somebody else signed in on the other host: the storage of this one still holds the tour, or the conversation."""
+    person = arrive(None, cookieDomain="shop.test")
+    person.go(DOCS)
+    person.ask(f"engage.identify('hana'); engage.track('{event}'); null")
+    dialog = person.page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    if event == "Asked":
+        dialog.get_by_role("button", name="Yes").click()
+        expect(dialog.get_by_text("Then tell me.")).to_be_visible()
+    person.go(DOCS)
+    expect(dialog).to_be_visible()
+    person.go(APP)
+    person.ask("engage.reset(); engage.identify('ivo'); null")
+    person.go(DOCS)
+    person.page.wait_for_timeout(600)
+    expect(dialog).to_have_count(0)
+    expect(person.page.locator(".chat, .bubble")).to_have_count(0)
+
+
+def test_what_was_not_sent_from_a_page_is_sent_from_the_next(arrive: Any) -> None:
+    person = arrive(None, cookieDomain="shop.test")
+    person.go(APP)
+    person.context.route("**/v1/batch", lambda route: route.abort())
+    person.ask("navigator.sendBeacon = () => false; engage.track('Left Behind'); null")
+    person.page.wait_for_timeout(100)
+    person.context.unroute("**/v1/batch")
+    person.go(APP)
+    until(lambda: person.told()["Left Behind"], what="the event came")
+    person.said.clear()  # the browser's own words on requests that failed
+
+
+def test_a_tour_that_is_shown_for_a_look_is_not_given_back(arrive: Any) -> None:
+    person = arrive()
+    asked: list[str] = []
+    person.context.on("request", lambda request: asked.append(request.url))
+    person.go(APP)
+    person.ask(f"engage.show({json.dumps({'kind': 'tour', 'content': {'steps': STEPS}})}); null")
+    person.step("Here you write.")
+    person.click("#to-docs")
+    person.page.wait_for_timeout(200)
+    assert [url for url in asked if "/deliveries/" in url] == []

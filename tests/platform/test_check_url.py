@@ -517,7 +517,18 @@ def test_an_address_is_taken_as_a_browser_does(url: str, origin: str, start: str
 
 @pytest.mark.parametrize(
     ("glob", "path", "fit"),
-    [("/a*", "/a", True), ("/a/*/c", "/a/b/c", True), ("/a.b", "/axb", False), ("*", "/x", True), ("/a", "/a/", False)],
+    [
+        ("/a*", "/a", True),
+        ("/a/*/c", "/a/b/c", True),
+        ("/a.b", "/axb", False),
+        ("*", "/x", True),
+        ("/a", "/a/", False),
+        ("/a*b*b", "/ab", False),
+        ("/a*ab", "/ab", False),
+        ("/x*", "/y/x", False),
+        ("https://docs.example.com/a*", "/ab", True),
+        pytest.param("*-" * 5_000 + "x", "/" + "a-" * 1_000, False, id="one that took for ever"),
+    ],
 )
 def test_globs_fit_as_in_the_snippet(glob: str, path: str, fit: bool) -> None:
     assert fits(glob, path) is fit

@@ -366,6 +366,12 @@ MESSAGES: list[tuple[dict[str, Any], str, str]] = [
         "got `docs.example.com/start`; did you mean `https://docs.example.com/start`?",
     ),
     (
+        {"show_on": {"path": "https://docs.example.com"}},
+        "$.show_on.path",
+        "got `https://docs.example.com`; did you mean `https://docs.example.com/`?",
+    ),
+    ({"show_on": {"path": "https://"}}, "$.show_on.path", "or an address with `https://`, got `https://`"),
+    (
         {"kind": "tour", "content": {"en": {"steps": [{"text": "a", "path": "start"}]}}},
         "$.content.en.steps[0].path",
         "Expected a path that begins with `/`, or an address with `https://`, got `start`; did you mean `/start`?",

@@ -165,3 +165,25 @@ def test_a_prerendered_page_waits_until_it_is_looked_at(service: FakeService, si
     page.evaluate("delete document.prerendering; document.dispatchEvent(new Event('prerenderingchange'))")
     service.wait_event("Before")
     assert service.names()[:2] == ["page", "Before"]
+
+
+def test_a_window_that_is_about_to_show_a_message_keeps_it(service: FakeService, site: Site) -> None:
+    """The other window is looked at, and hears of the message, while the claim of this one is under way."""
+    first, second = two(site)
+    second.evaluate("""window.held = new Promise((go) => { window.go = go; });
+      const real = fetch; window.fetch = async (url, init) => { const reply = await real(url, init); if (/claim$/.test(url)) await held; return reply; };""")
+    steps = [{"target": "#create", "text": "One."}, {"target": "#late", "text": "Two."}]
+    delivery = service.deliver(delivery_id="t", kind="tour", content={"steps": steps})
+    service.wait(lambda: service.calls == [("claim", "t")])
+    service.inbox.append(delivery)  # as it was when the other window asked
+    first.evaluate("window.heard = 0; engage.on('message', () => heard++)")
+    look_at(first)
+    first.wait_for_function("heard")
+    service.inbox.clear()
+    first.wait_for_timeout(100)
+    second.evaluate("go()")
+    second.get_by_role("button", name="Next").click()
+    expect(second.locator(".popover")).to_have_count(0)
+    second.evaluate("document.querySelector('main').insertAdjacentHTML('beforeend', '<button id=late>Late</button>')")
+    expect(second.get_by_text("Two.")).to_be_visible()
+    assert service.names().count("Message Shown") == 1

@@ -30,14 +30,18 @@ export interface Conversation {
   open: boolean;
   /** When it was stored. Unix ms */
   at: number;
+  /** Whose it is: on another host somebody else may have come, of whom this one's storage has not heard. */
+  by?: string | undefined;
 }
 
-export function recall({ store }: Core): Conversation | undefined {
+export function recall({ person, store }: Core): Conversation | undefined {
   try {
     const kept = JSON.parse(store.get(KEY)!) as Conversation;
-    if (kept.at > Date.now() - FORGET_AFTER) return kept;
+    const by = person().anonymousId;
+    if (kept.at > Date.now() - FORGET_AFTER && (kept.by ??= by) === by) return kept;
   } catch {
     // none, or of another release
   }
+  store.remove(KEY);
   return undefined;
 }

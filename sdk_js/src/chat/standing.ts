@@ -65,6 +65,7 @@ export function stand(core: Core, slot: Slot, kept?: boolean): void {
   function save(): void {
     draw();
     talk.at = Date.now();
+    talk.by = core.person().anonymousId;
     talk.lines.splice(0, talk.lines.length - MOST_LINES);
     if (begun() && delivery.delivery_id) core.store.set(slot.KEY, JSON.stringify(talk)); // previews leave no trace
   }

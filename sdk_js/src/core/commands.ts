@@ -48,8 +48,8 @@ export const COMMANDS: Record<string, Command> = {
   },
   alias(client, userId, previousId) {
     if (!id(userId)) return expected("a userId", userId);
-    const { identity } = client;
-    client.send("alias", { userId: id(userId), previousId: id(previousId) ?? identity.userId() ?? identity.anonymousId() });
+    const before = client.identity.named();
+    client.send("alias", { userId: id(userId), previousId: id(previousId) ?? before.userId ?? before.anonymousId });
   },
   reset: (client) => client.reset(),
   show(client, delivery) {

@@ -113,10 +113,10 @@ function createApi(): Api {
   const api: Record<string, unknown> = {
     push: (...calls: Call[]) => (calls.forEach(run), calls.length),
     get anonymousId() {
-      return client?.identity.anonymousId();
+      return client?.identity.named().anonymousId;
     },
     get userId() {
-      return client?.identity.userId();
+      return client?.identity.named().userId;
     },
   };
   addEventListener("storage", noticed);

@@ -1,7 +1,8 @@
 import type { Options, Store } from "../types";
 import { ANONYMOUS } from "./identity";
 
-const YEAR = 31536000;
+/** s */
+const YEAR = 3e7;
 
 /** localStorage, else cookies for the ids, else memory; for all pages of `domain` the ids are what its cookies say, as long as
  * there are any. Never throws: pages forbid storage, and storage fills up. */
@@ -19,11 +20,13 @@ export function createStore({ writeKey, storage: mode, cookieDomain: domain }: O
     return found && decodeURIComponent(found.slice(name.length));
   }
   return {
-    get: (key) => memory[prefix + key] ?? quietly(() => cookie(key) ?? (cookie(ANONYMOUS) ? undefined : area![prefix + key])),
+    get: (key) =>
+      memory[prefix + key] ??
+      quietly(() => cookie(key) ?? (key.startsWith("id.") && cookie(ANONYMOUS) ? undefined : (cookie(key, area![prefix + key]) ?? area![prefix + key]))),
     set(key, value) {
       memory[prefix + key] = value;
       return quietly(() => {
-        cookie(key, value);
+        if (cookie(key, value) === value) delete memory[prefix + key];
         area![prefix + key] = value;
         return delete memory[prefix + key];
       });

@@ -5,8 +5,14 @@ import type { Delivery } from "../types";
 export function pathMatches(patterns: string | readonly string[] | null | undefined, { origin, pathname } = location): boolean {
   if (!patterns?.length) return true;
   return [patterns].flat().some((pattern) => {
-    const source = pattern.split("*").map((part) => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&"));
-    return new RegExp(`^${source.join(".*")}$`).test(pattern.includes("://") ? origin + pathname : pathname);
+    const page = (pattern.includes("://") ? origin + pathname : pathname) + "\n";
+    let at = 0;
+    // Each part at the first place behind the one before: no way back, so no pattern takes long. Only the last has the line's end.
+    return (pattern + "\n").split("*").every((part, index) => {
+      const found = page.indexOf(part, at);
+      at = found + part.length;
+      return index ? found >= 0 : !found;
+    });
   });
 }
 

@@ -6,7 +6,7 @@ import type { Waiting } from "./kind";
 const HOLD = 5_000;
 
 /** A step of it is on another host, which has a storage of its own: such a tour goes by way of the service. */
-const TRAVELS = /"(path|navigate)":\[?"\w+:\/\//;
+const TRAVELS = /"(path|navigate)":\[?"([^"]*:)?\/\//;
 
 /** A message left for longer than this is not taken up again. ms */
 const FORGET_AFTER = 30 * 24 * 3600_000;
@@ -17,6 +17,8 @@ export interface Kept {
   /** Whether `Message Shown` was reported. */
   shown: boolean;
   at: number;
+  /** Whose it is: on another host somebody else may have come, of whom this one's storage has not heard. */
+  by?: string;
 }
 
 /** What is under way, stored per delivery, so that the next page can go on with it without claiming it again. */
@@ -49,7 +51,7 @@ let away = false;
 export const tourMemory: Memory = {
   keep(core, delivery, step, shown) {
     if (away || !delivery.delivery_id) return;
-    const kept: Kept = { delivery, step, shown, at: Date.now() };
+    const kept: Kept = { delivery, step, shown, at: Date.now(), by: visitor(core) };
     core.store.set(key(delivery.delivery_id), JSON.stringify(kept));
   },
   forget(core, deliveryId) {
@@ -72,10 +74,10 @@ export const tourMemory: Memory = {
       away = true;
       for (const entry of entries) {
         const { claimed, delivery, done, shown, step } = entry;
-        const travels = claimed && shown && navigator.onLine && TRAVELS.test(JSON.stringify(delivery.content));
+        const travels = delivery.delivery_id && claimed && shown && navigator.onLine && TRAVELS.test(JSON.stringify(delivery.content));
         if (travels) {
           tourMemory.forget(core, delivery.delivery_id);
-          void release(core, delivery.delivery_id!, { step });
+          void release(core, delivery.delivery_id, { step });
         }
         if (travels || (persisted && done)) {
           entries.delete(entry);
@@ -101,12 +103,16 @@ export const tourMemory: Memory = {
 function recall(core: Core, name: string): Kept | undefined {
   try {
     const kept = JSON.parse(core.store.get(name)!) as Kept;
-    if (key(kept.delivery.delivery_id!) === name && kept.at > Date.now() - FORGET_AFTER) return kept;
+    if (key(kept.delivery.delivery_id!) === name && kept.at > Date.now() - FORGET_AFTER && (kept.by ?? visitor(core)) === visitor(core)) return kept;
   } catch {
     // not ours, or of another release
   }
   core.store.remove(name);
   return undefined;
+}
+
+function visitor(core: Core): string {
+  return core.person().anonymousId!;
 }
 
 function key(deliveryId: string): string {

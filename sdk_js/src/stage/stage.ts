@@ -161,6 +161,7 @@ export function createStage(core: Core): Stage {
       const answer = await claim(core, id);
       if (signal.aborted) return void (answer === "won" && release(core, id));
       if (answer === "won") {
+        entries.add(entry); // another page may have taken it for its own meanwhile
         entry.claimed = true;
         entry.shown = !!delivery.shown;
       }
