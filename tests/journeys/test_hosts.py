@@ -174,6 +174,8 @@ def test_who_objects_on_one_host_has_objected_on_the_other(arrive: Any) -> None:
     person.ask("engage.optOut(); null")
     person.click("#to-app")
     assert person.ask("engage.anonymousId") is None
+    (left,) = person.ask("Object.keys(localStorage)")  # of the visitor as the first host knew them, nothing
+    assert left.endswith(".id.out")
     (left,) = person.context.cookies(APP)
     assert (left["name"].endswith(".id.outshop.test"), left["value"], left["domain"]) == (True, "1", ".shop.test")
 

@@ -140,8 +140,7 @@ export function startClient(options: Options, store: Store, emitter: Emitter): C
       onScreen((ready) => ready.stop());
       if (erase) {
         outbox.erase();
-        store.keys("").forEach(store.remove);
-        identity.reset(); // cookies list no keys
+        identity.reset(); // cookies list no keys, by which the loader erases the rest
       }
     },
   };

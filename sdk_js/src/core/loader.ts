@@ -47,10 +47,11 @@ function createApi(): Api {
     wish ??= store.get(WISH);
     if (wish === OUT) {
       client?.stop(true);
+      store.keys("").forEach((key) => key === WISH || store!.remove(key)); // the objection may be of another host
       client = undefined;
       waiting.length = 0;
     }
-    if (wish !== undefined) store.set(WISH, wish);
+    if (wish != null) store.set(WISH, wish);
     if (client || (wish ?? (options!.consent && OUT)) === OUT) return;
     client = startClient(options!, store, emitter);
     waiting.splice(0).forEach(run);

@@ -13,7 +13,7 @@ export function createStore({ writeKey, storage: mode, cookieDomain: domain }: O
 
   /** What the key's cookie says, if it has one; sets it first, where there is a value. Of the ids only: short, and worth a header. */
   function cookie(key: string, value?: string, age = YEAR): string | undefined {
-    if (mode === "memory" || (area && !domain) || !key.startsWith("id.")) return;
+    if (!key.startsWith("id.") || mode === "memory" || (area && !domain)) return;
     const name = encodeURIComponent(prefix + key + domain) + "=";
     if (value != null) document.cookie = `${name}${encodeURIComponent(value)};path=/;samesite=lax;domain=${domain};max-age=${age}`;
     const found = document.cookie.split("; ").find((pair) => pair.startsWith(name));
