@@ -50,7 +50,7 @@ export function createOutbox(store: Store): Outbox {
       size -= events.shift()!.length;
       dropped++;
     }
-    if (dropped && !full) warn("queue full, oldest lost");
+    if (dropped && !full) warn("queue full");
     full = dropped > 0;
   }
   function added(): void {
