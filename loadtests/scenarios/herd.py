@@ -94,6 +94,8 @@ def _cut_all(seconds: float) -> None:
     started = time.monotonic()
     for number, part in enumerate(CUTS):
         gevent.sleep(max(0.0, started + part * seconds - time.monotonic()))
+        while any(cut.away for cut in cuts) and time.monotonic() < started + QUIET * seconds:
+            gevent.sleep(0.05)  # in a short run on a slow machine nobody might have come back yet
         kills = PRODUCT is not None and number == len(CUTS) - 1
         cuts.append(Cut("the API process was killed" if kills else "the lines were cut"))
         if kills:

@@ -30,7 +30,10 @@ PROMISES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("scenario", sorted(SCENARIOS))
 def test_a_scenario_keeps_its_promises(scenario):
-    command = [sys.executable, "-m", "loadtests.load", scenario, "--users", "12", "--seconds", "6"]
+    seconds = (
+        "12" if scenario == "herd" else "6"
+    )  # who was cut off waits up to 3 s before coming back, and is cut off twice
+    command = [sys.executable, "-m", "loadtests.load", scenario, "--users", "12", "--seconds", seconds]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "BROKEN" not in done.stdout
