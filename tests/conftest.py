@@ -70,6 +70,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     long = {item.path for item in items if any(item.get_closest_marker(name) for name in ("faults", "slow"))}
     starts = {item.path for item in items if STARTERS & set(getattr(item, "fixturenames", ()))}
     items.sort(key=lambda item: (item.path not in long, item.path not in starts))
+    for item in items:
+        if item.path in long | starts:
+            # A machine that others use too may starve a process once; twice is a mistake. The summary names who took two tries.
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 def until(ask: Callable[[], T], seconds: float = 45.0, what: str = "") -> T:
