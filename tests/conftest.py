@@ -1,6 +1,7 @@
 """What every test may use: a free port, a real Valkey, the whole product as a child process, a real browser."""
 
 import contextlib
+import gc
 import os
 import random
 import signal
@@ -9,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -74,6 +76,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path in long | starts:
             # A machine that others use too may starve a process once; twice is a mistake. The summary names who took two tries.
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What a first try left open is closed before the second: else another test, which it happens to, would be told of it."""
+    if getattr(item, "execution_count", 1) > 1:
+        sys.last_value = sys.last_traceback = None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            gc.collect()
 
 
 def until(ask: Callable[[], T], seconds: float = 45.0, what: str = "") -> T:

@@ -189,7 +189,10 @@ def test_what_comes_in_while_somebody_is_removed_is_decided_and_kept(wire: Wire)
         sender.join()
     assert {event["messageId"] for event in wire.events(other)} >= set(sent)
     until(
-        lambda: wire.server(f"/api/users/{other}").json()["state"]["session"]["events"] == 30 + len(sent),
+        lambda: (
+            (state := wire.server(f"/api/users/{other}").json().get("state"))
+            and state["session"]["events"] == 30 + len(sent)
+        ),
         what="all is counted",
     )
 
