@@ -13,7 +13,7 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, expect
 
-from tests.conftest import until, unused_port
+from tests.conftest import PATIENCE, until, unused_port
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -21,9 +21,6 @@ SERVE = EXAMPLES / "demo-app" / "serve.py"
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 START_SECONDS = 60.0
 STOP_SECONDS = 40.0
-PATIENCE = 20_000  # ms; other tests may share the machine
-
-expect.set_options(timeout=PATIENCE)
 
 
 class Demo:

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-from tests.conftest import Service, StartService, running_chromium, until
-from tests.journeys.conftest import PATIENCE
+from tests.conftest import PATIENCE, Service, StartService, running_chromium, until
 
 pytestmark = pytest.mark.browser
 
