@@ -87,12 +87,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             gc.collect()
 
 
-def until(ask: Callable[[], T], seconds: float = 45.0, what: str = "") -> T:
+def until(ask: Callable[[], T], seconds: float = 45.0, what: str | Callable[[], str] = "") -> T:
     """Asks again and again until the answer is true; fails with `what` after `seconds`."""
     deadline, pause = time.monotonic() + seconds, 0.01
     while not (answer := ask()):
         if time.monotonic() > deadline:
-            pytest.fail(f"not within {seconds:g} s: {what or ask}")
+            pytest.fail(f"not within {seconds:g} s: {(what() if callable(what) else what) or ask}")
         time.sleep(pause)
         pause = min(pause * 1.2, 0.05)  # who asks all the time takes the processor from whom it waits for
     return answer

@@ -91,12 +91,12 @@ class Site:
         page.wait_for_function("!Array.isArray(window.engage)")
         return page
 
-    def wait_said(self, words: str) -> None:
-        """Waits until the console has said this."""
+    def wait_said(self, *words: str) -> None:
+        """Waits until the console has said all of this in one line."""
         page = self.context.pages[0]
         until(
-            lambda: (page.wait_for_timeout(10), any(words in line for line in self.console))[1],
-            what=f"{words!r} on the console, which says {self.console}",
+            lambda: (page.wait_for_timeout(10), any(all(word in line for word in words) for line in self.console))[1],
+            what=lambda: f"{words} on the console, which says {self.console}",
         )
 
     def complaints(self) -> list[str]:
