@@ -88,7 +88,7 @@ export type KindName = "tour" | "chat" | "article" | "banner" | "modal" | "toolt
 
 /** The lazily loaded part behind `debug`. */
 export interface DebugModule {
-  debug(emitter: Pick<Core, "on" | "off">, on: boolean): void;
+  debug(emitter: Pick<Core, "on" | "off" | "emit">, on: boolean): void;
 }
 
 /** What every lazily loaded kind exports. */

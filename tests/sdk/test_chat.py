@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.axe import violations
 from tests.sdk.conftest import Site
@@ -247,7 +247,7 @@ class TestLauncher:
         say(page, "Close")
         launcher(page).click()
         expect(card(page)).to_be_visible()
-        page.evaluate("engage.debug()")
+        page.evaluate("engage.debug(); null")
         service.deliver(delivery_id="m", kind="modal", content={"title": "News", "text": "A dashboard."})
         site.wait_said("held back: modal message m: the conversation is open")
         expect(page.get_by_role("dialog", name="News")).to_have_count(0)
@@ -263,10 +263,16 @@ class TestLauncher:
         deliver(service, replies=TREE)
         say(page, "Plans")
         expect(page.locator(".end")).to_be_visible()
-        page.route("**/sdk/part-*.js", lambda route: route.abort())  # all of it that is loaded late
+        asked: list[Route] = []
+        page.route("**/sdk/part-*.js", lambda route: asked.append(route))  # all of it that is loaded late
         page.reload()
-        service.wait_event("page", 2)
-        service.deliver(delivery_id="m", kind="modal", content={"title": "News", "text": "A dashboard."})
+        page.evaluate("engage.debug(); null")
+        with page.expect_response("**/sdk/modal-*.js"):
+            service.deliver(delivery_id="m", kind="modal", content={"title": "News", "text": "A dashboard."})
+        site.wait_said("held back: modal message m: the conversation is open")
+        page.wait_for_timeout(200)  # it could be shown now, and nothing has the stage look again
+        for route in asked:
+            route.abort()
         expect(page.get_by_role("dialog", name="News")).to_be_visible()
         expect(card(page)).to_have_count(0)
 

@@ -166,6 +166,23 @@ def test_debug_says_what_is_held_back_and_why(service: FakeService, site: Site) 
     assert len(site.console) == count, json.dumps(site.console[count:])
 
 
+def test_debug_says_what_has_been_held_back_before_it_was_asked(service: FakeService, site: Site) -> None:
+    page = site.open()
+    service.deliver(delivery_id="b1", kind="banner", content=KINDS["banner"])
+    page.get_by_role("button", name="Close").wait_for()
+    service.deliver(delivery_id="d1", kind="chat", content=KINDS["chat"], show_on={"path": "/pricing"})
+    page.evaluate("engage.on('message', () => window.came = true); null")
+    service.deliver(delivery_id="b2", kind="banner", content=KINDS["banner"], show_on={"path": "/pricing"})
+    page.wait_for_function("window.came")
+    for _ in range(2):
+        site.console.clear()
+        page.evaluate("engage.debug(); null")
+        site.wait_said("held back: chat message d1: its page is /pricing, this is /")
+        site.wait_said("held back: banner message b2: its page is /pricing, this is /")
+        page.evaluate("engage.debug(false); null")
+        site.wait_said("off")
+
+
 def test_debug_does_not_say_that_a_target_is_missing_while_its_part_is_loaded(service: FakeService, site: Site) -> None:
     page = site.open()
     page.evaluate("engage.debug(); null")

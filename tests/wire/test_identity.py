@@ -134,7 +134,10 @@ def test_an_alias_of_an_alias_and_a_circle_end_in_one_person(wire: Wire) -> None
         assert wire.post("/v1/alias", {"previousId": previous, "userId": user}).status_code == 200
 
     def one() -> bool:
-        states = [wire.server(f"/api/users/{name}").json() for name in names]
+        replies = [wire.server(f"/api/users/{name}") for name in names]
+        if not all(reply.status_code == 200 for reply in replies):
+            return False  # not all are known yet
+        states = [reply.json() for reply in replies]
         counts = [max((t["count"] for t in found["state"]["tracks"].values()), default=0) for found in states]
         return len({found["person"] for found in states}) == 1 and counts == [3, 3, 3]
 

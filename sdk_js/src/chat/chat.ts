@@ -35,7 +35,13 @@ export const kind: Kind = {
     slot.enter = enter;
     if (!core.store.get(KEY)) return;
     if ((slot.holds = recall(core)?.open)) enter(HOLD, { holdUntil: Infinity });
-    void import("./standing").then(({ resume }) => resume(core, slot), kind.clear);
+    void import("./standing").then(
+      ({ resume }) => resume(core, slot),
+      () => {
+        kind.clear!();
+        enter(HOLD); // has the stage look, and drop it
+      },
+    );
   },
   clear() {
     slot.view?.close();

@@ -31,7 +31,7 @@ const NO_ROOM = "its target is not on the page, or the person is typing";
 const MOMENT = 1000; // ms
 let telling = false;
 /** What was last said of each. */
-const reasons = new WeakMap<Entry, string | undefined>();
+let reasons = new WeakMap<Entry, string | undefined>();
 
 /** Says why a message cannot be on the screen now, once. */
 function hold(entry: Entry, all: ReadonlySet<Entry>): void {
@@ -73,6 +73,8 @@ export const debug: DebugModule["debug"] = (emitter, on) => {
   const { engage } = window;
   const who = engage && !Array.isArray(engage) ? (engage.userId ?? engage.anonymousId) : undefined;
   say(on ? `on; here is ${who ?? "nobody yet: init, or the person's consent, is waited for"}` : "off");
+  reasons = new WeakMap();
+  if (on) emitter.emit("look", undefined); // what waits already is told of too
 };
 
 function say(what: string, about?: unknown): void {

@@ -270,6 +270,7 @@ export function createStage(core: Core): Stage {
   }
 
   document.addEventListener("visibilitychange", pump);
+  core.on("look", pump);
   return {
     add(delivery) {
       if (document.hasFocus()) others?.postMessage(delivery.delivery_id);
@@ -296,6 +297,7 @@ export function createStage(core: Core): Stage {
     stop() {
       others?.close();
       document.removeEventListener("visibilitychange", pump);
+      core.off("look", pump);
       clear();
     },
   };
