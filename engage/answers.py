@@ -89,6 +89,7 @@ class Delivery(msgspec.Struct):
     shown: Annotated[
         bool, Meta(description="It was on the screen before, and goes on: at once, and no `Message Shown`.")
     ] = False
+    turn: Annotated[int, Meta(description="How often it was given back to go on.")] = 0
 
 
 class Inbox(msgspec.Struct):

@@ -167,7 +167,7 @@ return 1
 )
 
 # KEYS: delivery, inbox, stats, forward, outbox. ARGV: live channel; and of one that is to go on: from when, whether not before ("1" or ""),
-# its wire JSON, expires_at or "".
+# its wire JSON, expires_at or "", and its wire JSON until now.
 # Gives a claimed delivery back; returns 1 if it was claimed and may be offered again. One that was withdrawn meanwhile stays away.
 RELEASE = Script(
     f"""
@@ -178,6 +178,7 @@ if redis.call('HGET', KEYS[1], 'withdrawn') then
   return 0
 end
 if ARGV[2] then
+  if redis.call('HGET', KEYS[1], 'd') ~= ARGV[6] then return 0 end
   redis.call('HSET', KEYS[1], 'n', ARGV[3] == '1' and ARGV[2] or 0, 'since', ARGV[2], 'd', ARGV[4], 'x', ARGV[5])
   for _, key in ipairs({{KEYS[1], KEYS[2]}}) do redis.call('PEXPIREAT', key, ARGV[2] + {RECORD_MS}) end
 end
@@ -271,30 +272,43 @@ async def release(client: Any, held: Held, delivery_id: str, again: "Again | Non
     """True when a claimed delivery went back into its inbox."""
     keys, person = held.keys, held.person
     names = [keys.delivery(delivery_id), keys.inbox(person), keys.stats, keys.forward(person), keys.outbox]
-    more = [] if again is None else [again.since, "1" if again.snoozed else "", again.wire, again.expires_at or ""]
+    more = (
+        []
+        if again is None
+        else [again.since, "1" if again.snoozed else "", again.wire, again.expires_at or "", again.was]
+    )
     return bool(await RELEASE.run(client, names, [keys.live, *more]))
 
 
 class Again(NamedTuple):
-    """A delivery as it comes again: at `since` (ms), or where it is not `snoozed` at once."""
+    """A delivery as it comes again: at `since` (ms), or where it is not `snoozed` at once. It `was` in its `turn` until now."""
 
     since: int
     snoozed: bool
     wire: bytes
     expires_at: int | None
+    was: bytes
+    turn: int
 
 
 async def again(client: Any, held: Held, delivery_id: str, step: int, now: int, snoozed: bool) -> Again | None:
     """How a delivery comes again, to go on at `step` and to wait as long as at first before it expires: at once, on another page, or after
     the time that its rule sets; None where its rule offers no such thing."""
     found = await client.hmget(held.keys.delivery(delivery_id), "d", "x", "delivered_at", "since")
-    told = msgspec.json.decode(found[0] or b"{}")
+    was = found[0] or b"{}"
+    told = msgspec.json.decode(was)
+    turn = told.get("turn", 0)
     length = told.get("snooze") if snoozed else 0
     if length is None:
         return None
     since = now + length
     expires_at = since + int(found[1]) - int(found[3] or found[2]) if found[1] else None
-    told |= {"step": step, "shown": not snoozed, "expires_at": None if expires_at is None else iso(expires_at)}
+    told |= {
+        "step": step,
+        "shown": not snoozed,
+        "turn": turn + 1,
+        "expires_at": None if expires_at is None else iso(expires_at),
+    }
     if snoozed:
         told["not_before"] = iso(since)
-    return Again(since, snoozed, msgspec.json.encode(told), expires_at)
+    return Again(since, snoozed, msgspec.json.encode(told), expires_at, was, turn)

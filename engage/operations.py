@@ -140,7 +140,8 @@ _PAGE: Final = [
         method="POST", path="/v1/deliveries/{delivery_id}/release", name="release", tag=_DELIVERY, access="page",
         summary="Give a claimed delivery back: it could not be shown after all, goes on elsewhere, or the person wants to be reminded later",
         description="With `step` it comes again at once, with `shown` and that step: so a tour goes on where the browser keeps nothing of it, on "
-        "another host. With `snooze` it comes again after the time that its rule sets, and cannot be claimed before.",
+        "another host. With `snooze` it comes again after the time that its rule sets, and cannot be claimed before. Where it is not known whether "
+        "either arrived, the same with the delivery's `turn` may be sent again: it takes nothing from whoever claimed it since.",
         parameters=[_DELIVERY_ID, Parameter("userId", str, "As in the body."), *_PROOF], body=Release, needs_body=False,
         answers=[Answer(200, "Whether there was something to give back.", a.Released)], errors=[404],
     ),

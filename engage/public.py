@@ -40,6 +40,7 @@ from engage.wire import Id, identifier
 T = TypeVar("T")
 C = TypeVar("C", bound="Claim")
 MAX_STEP: Final = 1_000
+MAX_TURN: Final = 1 << 31
 MAX_BODY: Final = 16 * 1024
 USUAL_HITS: Final = 8  # articles that a search finds
 MOST_HITS: Final = 20
@@ -63,9 +64,11 @@ class Claim(msgspec.Struct, kw_only=True):
 
 
 class Release(Claim, kw_only=True):
-    """`step`: a tour is to go on there (from 0), on another page. `snooze`: the person wants to be reminded later, and it goes on then."""
+    """`step`: a tour is to go on there (from 0), on another page. `snooze`: the person wants to be reminded later, and it goes on then.
+    `turn` of the delivery as it was claimed: who does not know whether it was given back may say so again."""
 
     snooze: bool = False
+    turn: Annotated[float, msgspec.Meta(ge=0, le=MAX_TURN)] | None = None
     step: Annotated[float, msgspec.Meta(ge=0, le=MAX_STEP)] | None = None  # JSON Schema takes 2.0 for a whole number
 
 
@@ -146,7 +149,7 @@ class Public:
         again = await inbox.again(self._client, held, delivery_id, int(body.step or 0), now_ms(), body.snooze)
         if again is None:
             raise InvalidRequest("a delivery of a rule that has `snooze`", delivery_id, field="snooze")
-        released = await inbox.release(self._client, held, delivery_id, again)
+        released = body.turn in (None, again.turn) and await inbox.release(self._client, held, delivery_id, again)
         told = {"not_before": iso(again.since)} if released and body.snooze else {}
         return json_response({"released": released} | told)
 

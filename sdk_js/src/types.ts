@@ -26,6 +26,8 @@ export interface Delivery {
   readonly step?: number;
   /** It was on the screen before, on a page of another host, and goes on here. */
   readonly shown?: boolean;
+  /** How often it was given back, to go on elsewhere. */
+  readonly turn?: number;
   readonly locale?: string | null;
 }
 

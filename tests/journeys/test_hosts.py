@@ -30,6 +30,11 @@ DOCUMENTS = [
 BODY = f"""<h1 id="guide">Guide</h1><textarea id="write" aria-label="Write"></textarea>
 <a id="to-app" href="{APP}">App</a> <a id="to-docs" href="{DOCS}">Guide</a>"""
 
+LOSES = """() => {
+  const { fetch } = window;
+  window.fetch = (url, ...more) => (String(url).endsWith("/release") ? Promise.reject(new TypeError("lost")) : fetch(url, ...more));
+}"""
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
@@ -132,6 +137,24 @@ def test_a_tour_goes_over_two_hosts_and_back(arrive: Any, user: str | None, opti
     person.click("#to-app")
     person.page.wait_for_timeout(300)
     expect(person.page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_a_tour_whose_giving_back_is_lost_goes_on_once_its_host_is_seen_again(arrive: Any) -> None:
+    person = arrive("eve")
+    person.go(APP)
+    person.ask("engage.track('Signed Up'); null")
+    left = person.step("Here you write.")
+    person.ask(LOSES)
+    left.get_by_role("button", name="Next").click()
+    person.page.wait_for_url(DOCS)
+    person.page.wait_for_timeout(500)
+    expect(person.page.get_by_role("dialog")).to_have_count(0)
+    with person.page.expect_response("**/release") as answer:
+        person.go(APP)
+    assert answer.value.json() == {"released": True}  # and to come here is what its second step waits for
+    person.step("You are back.").get_by_role("button", name="Done").click()
+    until(lambda: person.told()["Message Completed"], what="the tour is completed")
+    assert person.told()["Message Shown"] == 1
 
 
 def test_it_waits_for_the_page_of_its_step_and_goes_on_in_another_browser(arrive: Any) -> None:

@@ -88,6 +88,7 @@ class FakeService:
 
     def claim(self, delivery_id: str, what: str, body: Json) -> Json:
         with self._changed:
+            self._changed.notify_all()  # they go on when this is done
             self.calls.append((what, delivery_id))
             self.bodies.append(body)
             free = delivery_id not in self.claimed and delivery_id not in self.taken
@@ -95,12 +96,15 @@ class FakeService:
                 self.claimed.add(delivery_id)
                 self._held |= {d["delivery_id"]: d for d in self.inbox}
                 self.inbox = [d for d in self.inbox if d["delivery_id"] != delivery_id]
-            else:
+                return {"claimed": free}
+            held = self._held.get(delivery_id, {})
+            turn = held.get("turn", 0)
+            released = body.get("turn", turn) == turn and delivery_id in self.claimed
+            if released:
                 self.claimed.discard(delivery_id)
-            if what == "release" and "step" in body and "snooze" not in body:
-                self.deliver(**self._held[delivery_id] | {"step": body["step"], "shown": True})
-            self._changed.notify_all()
-            return {"claimed": free} if what == "claim" else {"released": True}
+                if "step" in body and "snooze" not in body:
+                    self.deliver(**held | {"step": body["step"], "shown": True, "turn": turn + 1})
+            return {"released": released}
 
     def names(self) -> list[str]:
         return [event.get("event") or event["type"] for event in self.events]

@@ -221,10 +221,11 @@ def test_a_tour_over_several_hosts_is_given_back_to_whoever_comes_and_taken_agai
     service.deliver(delivery_id="t", kind="tour", content={"steps": [here, {"text": "Two", "title": "Two"}]})
     expect(card(page, "One")).to_be_visible()
     page.click("#nav")
-    service.wait(lambda: service.calls == [("claim", "t"), ("release", "t")])
-    assert (service.bodies[1]["step"], service.inbox[0]["shown"]) == (0, True)
-    page.wait_for_function("!Array.isArray(window.engage)")
-    assert page.evaluate("Object.keys(localStorage).filter(key => key.includes('tour.'))") == []
+    # The page that comes next makes sure that the service has heard it, and only then forgets it.
+    service.wait(lambda: service.calls == [("claim", "t"), ("release", "t"), ("release", "t")])
+    assert [(body["step"], body["turn"]) for body in service.bodies[1:]] == [(0, 0), (0, 0)]
+    assert [found["shown"] for found in service.inbox] == [True]
+    page.wait_for_function("!Object.keys(localStorage).some(key => key.includes('tour.'))")
     # A browser may not keep a page that was still telling the service so: it is loaded anew then.
     page.evaluate("setTimeout(() => history.back()); null")
     page.wait_for_url(service.site + "/", wait_until="commit")
@@ -233,5 +234,5 @@ def test_a_tour_over_several_hosts_is_given_back_to_whoever_comes_and_taken_agai
     button(page, "Done").click()
     service.wait_event("Message Completed")
     assert service.names().count("Message Shown") == 1
-    assert service.calls == [("claim", "t"), ("release", "t"), ("claim", "t")]
+    assert service.calls == [("claim", "t"), ("release", "t"), ("release", "t"), ("claim", "t")]
     assert site.complaints() == []

@@ -169,7 +169,7 @@ def test_a_tour_that_left_its_page_goes_on_at_once_at_its_step(wire, person, lis
     assert wire.post(f"{path}/claim", b"").json() == {"claimed": True}
     assert wire.post(f"{path}/release", {"step": 2}).json() == {"released": True}
     again = stream.wait(2)[1][1]
-    assert again == first | {"step": 2, "shown": True, "expires_at": again["expires_at"]}
+    assert again == first | {"step": 2, "shown": True, "turn": 1, "expires_at": again["expires_at"]}
     assert again["expires_at"] > first["expires_at"]
     assert wire.inbox(person) == [again]
     assert wire.post(f"{path}/claim", b"").json() == {"claimed": True}
@@ -181,6 +181,26 @@ def test_a_tour_that_left_its_page_goes_on_at_once_at_its_step(wire, person, lis
     assert wire.post(f"{path}/release", {"step": 0}).json() == {"released": True}
     assert wire.post(f"{path}/claim", b"").json() == {"claimed": True}  # and not after that time once more
     assert wire.post(f"{path}/release", {"step": -1}).json()["error"]["field"] == "$.step"
+
+
+def test_a_release_that_is_sent_again_takes_a_delivery_from_nobody(wire, person):
+    wire.track(person, "Put Off")
+    path = f"/v1/deliveries/{wire.wait_inbox(person)[0]['delivery_id']}"
+    for turn in range(3):
+        assert wire.post(f"{path}/claim", b"").json() == {"claimed": True}
+        left = {"step": 1, "turn": turn}
+        assert wire.post(f"{path}/release", {"step": 1, "turn": turn + 1}).json() == {"released": False}
+        assert wire.post(f"{path}/release", left).json() == {"released": True}
+        assert wire.post(f"{path}/release", left).json() == {"released": False}
+        (again,) = wire.inbox(person)
+        assert (again["step"], again["turn"]) == (1, turn + 1)
+        assert wire.post(f"{path}/claim", b"").json() == {"claimed": True}
+        assert wire.post(f"{path}/release", left).json() == {"released": False}
+        assert wire.inbox(person) == []  # whoever has it keeps it
+        assert wire.post(f"{path}/release", b"").json() == {"released": True}
+    assert wire.post(f"{path}/claim", b"").json() == {"claimed": True}
+    assert wire.post(f"{path}/release", {"snooze": True, "turn": 2}).json() == {"released": False}
+    assert wire.post(f"{path}/release", {"step": 1, "turn": -1}).json()["error"]["field"] == "$.turn"
 
 
 def test_what_was_put_off_does_not_come_again_after_cancel_on(wire, person):

@@ -15,9 +15,9 @@ export async function claim(core: Core, deliveryId: string): Promise<Claim> {
 }
 
 /** Gives it back: it was won, and could not be shown after all; or it is to go on at `step`, on another page, or (`snooze`)
- * after the time its rule sets. */
-export async function release(core: Core, deliveryId: string, again?: { snooze?: true; step: number }): Promise<void> {
-  await post(core, path(deliveryId, "release"), again).catch(() => {});
+ * after the time its rule sets. Answers nothing when the service was not reached. */
+export function release(core: Core, deliveryId: string, again?: { snooze?: true; step: number; turn?: number }): Promise<Response | void> {
+  return post(core, path(deliveryId, "release"), again).catch(() => {});
 }
 
 function path(deliveryId: string, what: string): string {

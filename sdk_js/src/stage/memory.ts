@@ -8,6 +8,8 @@ const HOLD = 5_000;
 /** A step of it is on another host, which has a storage of its own: such a tour goes by way of the service. */
 const TRAVELS = /"(path|navigate)":\[?"([^"]*:)?\/\//;
 
+const RELEASE_AGAIN = 5_000;
+
 /** A message left for longer than this is not taken up again. ms */
 const FORGET_AFTER = 30 * 24 * 3600_000;
 
@@ -17,6 +19,8 @@ export interface Kept {
   /** Whether `Message Shown` was reported. */
   shown: boolean;
   at: number;
+  /** It was given back as its page went away; whether the service has heard that is not known. */
+  left?: boolean;
   /** Whose it is: on another host somebody else may have come, of whom this one's storage has not heard. */
   by?: string;
 }
@@ -50,9 +54,7 @@ let away = false;
 
 export const tourMemory: Memory = {
   keep(core, delivery, step, shown) {
-    if (away || !delivery.delivery_id) return;
-    const kept: Kept = { delivery, step, shown, at: Date.now(), by: visitor(core) };
-    core.store.set(key(delivery.delivery_id), JSON.stringify(kept));
+    if (!away) store(core, { delivery, step, shown });
   },
   forget(core, deliveryId) {
     if (deliveryId) core.store.remove(key(deliveryId));
@@ -63,6 +65,7 @@ export const tourMemory: Memory = {
       for (const name of core.store.keys("tour.")) {
         tourMemory.alone(name.slice(5), signal(), (done) => {
           const kept = recall(core, name);
+          if (kept?.left) return void handBack(core, kept, signal()).then(done);
           if (!kept || known(kept.delivery)) return done();
           enter(kept.delivery, { ...kept, claimed: true, holdUntil: Date.now() + HOLD, done });
         });
@@ -76,8 +79,9 @@ export const tourMemory: Memory = {
         const { claimed, delivery, done, shown, step } = entry;
         const travels = delivery.delivery_id && claimed && shown && navigator.onLine && TRAVELS.test(JSON.stringify(delivery.content));
         if (travels) {
-          tourMemory.forget(core, delivery.delivery_id);
-          void release(core, delivery.delivery_id, { step });
+          const left = { delivery, step, shown, left: true };
+          store(core, left); // the next page here makes sure
+          void giveBack(core, left);
         }
         if (travels || (persisted && done)) {
           entries.delete(entry);
@@ -99,6 +103,27 @@ export const tourMemory: Memory = {
     else void run();
   },
 };
+
+function store(core: Core, kept: Omit<Kept, "at" | "by">): void {
+  const { delivery_id: id } = kept.delivery;
+  if (id) core.store.set(key(id), JSON.stringify({ ...kept, at: Date.now(), by: visitor(core) }));
+}
+
+/** Whether the service has heard it. */
+async function giveBack(core: Core, { delivery, step }: Pick<Kept, "delivery" | "step">): Promise<boolean> {
+  const reply = await release(core, delivery.delivery_id!, { step, turn: delivery.turn ?? 0 });
+  return !!reply && reply.status < 429;
+}
+
+/** Gives it back until the service has heard it. If that was so already, its turn is over, and this takes it from nobody. */
+async function handBack(core: Core, kept: Kept, signal: AbortSignal): Promise<void> {
+  const name = key(kept.delivery.delivery_id!);
+  while (!(await giveBack(core, kept))) {
+    await new Promise((over) => setTimeout(over, RELEASE_AGAIN));
+    if (signal.aborted) return;
+  }
+  if (recall(core, name)?.left) core.store.remove(name); // or it goes on here already
+}
 
 function recall(core: Core, name: string): Kept | undefined {
   try {
