@@ -1,3 +1,4 @@
+import type { Emitter } from "./core/emitter";
 import type { Kind } from "./stage/kind";
 
 /** What travels between the service, the loader and the lazily loaded parts. */
@@ -58,14 +59,11 @@ export interface Store {
 }
 
 /** What the loader lends to the lazily loaded parts. */
-export interface Core {
+export interface Core extends Emitter {
   readonly options: Options;
   readonly store: Store;
   locale(): string;
   track(event: string, properties: Dict): void;
-  emit(event: string, payload: unknown): void;
-  on(event: string, listener: Listener): void;
-  off(event: string, listener: Listener): void;
   /** Who is here, as queries and bodies name them. */
   person(): Record<string, string>;
   /** Rejects when the part cannot be had now; another attempt may succeed. */
@@ -90,7 +88,7 @@ export type KindName = "tour" | "chat" | "article" | "banner" | "modal" | "toolt
 
 /** The lazily loaded part behind `debug`. */
 export interface DebugModule {
-  debug(emitter: Pick<Core, "on" | "off" | "emit">, on: boolean): void;
+  debug(emitter: Emitter, on: boolean): void;
 }
 
 /** What every lazily loaded kind exports. */

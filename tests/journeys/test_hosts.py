@@ -66,6 +66,13 @@ class Person:
         self.context.route("https://*.shop.test/**", self._answer)
         self.page = self.context.new_page()
 
+    def window(self, url: str) -> Page:
+        """Another window of the same browser."""
+        page = self.context.new_page()
+        page.goto(url)
+        page.wait_for_function("!Array.isArray(window.engage)")
+        return page
+
     def init(self, **options: Any) -> None:
         """How the site's pages start the snippet from now on."""
         self._calls: list[Any] = [["init", {"writeKey": self.product.write_key, "host": self.product.url, **options}]]
@@ -231,9 +238,7 @@ def test_who_signs_out_on_one_host_has_signed_out_on_the_other(arrive: Any) -> N
     person.ask("engage.identify('dora'); null")
     person.click("#to-docs")
     assert person.ask("[engage.anonymousId, engage.userId]") == [visitor, "dora"]
-    other = person.context.new_page()
-    other.goto(APP)
-    other.wait_for_function("!Array.isArray(window.engage)")
+    other = person.window(APP)
     other.evaluate("engage.reset(); null")
     other.close()
     assert person.ask("engage.userId") is None
@@ -250,9 +255,7 @@ def test_an_objection_on_another_host_holds_for_a_page_that_was_there_before(arr
     person = arrive(None, cookieDomain="shop.test", storage=storage, consent=True)
     person.go(APP)
     person.ask("engage.optIn(); null")
-    other = person.context.new_page()
-    other.goto(DOCS)
-    other.wait_for_function("!Array.isArray(window.engage)")
+    other = person.window(DOCS)
     other.evaluate("engage.optOut(); null")
     seen(person.page)
     assert person.ask("engage.anonymousId") is None
@@ -264,9 +267,7 @@ def test_who_signs_out_on_one_host_is_not_brought_back_by_a_page_of_the_other(ar
     person = arrive(None, cookieDomain="shop.test", storage=storage)
     person.go(APP)
     person.ask("engage.identify('finn'); null")
-    other = person.context.new_page()
-    other.goto(DOCS)
-    other.wait_for_function("!Array.isArray(window.engage)")
+    other = person.window(DOCS)
     other.evaluate("engage.reset(); null")
     visitor = other.evaluate("engage.anonymousId")
     seen(person.page)

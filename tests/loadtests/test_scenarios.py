@@ -30,9 +30,8 @@ PROMISES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("scenario", sorted(SCENARIOS))
 def test_a_scenario_keeps_its_promises(scenario):
-    seconds = (
-        "12" if scenario == "herd" else "6"
-    )  # who was cut off waits up to 3 s before coming back, and is cut off twice
+    # Of a herd all are cut off twice, and wait up to 3 s each time before they come back.
+    seconds = "12" if scenario == "herd" else "6"
     command = [sys.executable, "-m", "loadtests.load", scenario, "--users", "12", "--seconds", seconds]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr

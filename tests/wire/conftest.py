@@ -139,9 +139,14 @@ class Wire:
     def server(self, path: str) -> httpx.Response:
         return self.http.get(path, auth=(self.product.secret_key, ""))
 
+    def known(self, user: str) -> dict | None:
+        """What the service knows of a user; None as long as that is nothing."""
+        reply = self.server(f"/api/users/{user}")
+        return reply.json() if reply.status_code == 200 else None
+
     def events(self, user: str) -> list[dict]:
         """What the log holds of a user, once all of it is decided."""
-        until(lambda: self.server(f"/api/users/{user}").status_code == 200, what=f"{user} is known")
+        until(lambda: self.known(user), what=f"{user} is known")
         return self.server(f"/api/users/{user}/export").json()["events"]
 
     def decided(self, user: str, number: int) -> list[dict]:

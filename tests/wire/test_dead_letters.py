@@ -224,7 +224,7 @@ def test_the_list_keeps_the_newest_thousand(service) -> None:
 def test_who_is_removed_is_gone_from_here_too(wire: Wire, body: str) -> None:
     user = f"leaver-{uuid.uuid4().hex}"
     wire.track(user, "Ok")
-    until(lambda: wire.server(f"/api/users/{user}").status_code == 200, what="the user is known")
+    until(lambda: wire.known(user), what="the user is known")
     assert wire.post("/v1/track", body.replace("%s", user).encode()).status_code == 400
     assert len(letters(wire, user)) == 1
     gone = wire.http.delete(f"/api/users/{user}", auth=(wire.product.secret_key, ""), timeout=60).json()

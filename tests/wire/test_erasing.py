@@ -65,7 +65,7 @@ def _busy_life(wire: Wire, user: str, visitor: str, neighbour: str) -> str:
         beside = [{"type": "track", "userId": f"{neighbour}{n}", "event": "Beside"} for n in range(8)]
         assert wire.post("/v1/batch", {"batch": [*beside, call]}).status_code == 200
     until(
-        lambda: f"a:{visitor}" in wire.server(f"/api/users/{user}").json().get("state", {}).get("merged", ()),
+        lambda: (found := wire.known(user)) and f"a:{visitor}" in found["state"]["merged"],
         what="the visitor is the user",
     )
     return wire.wait_inbox(user)[0]["delivery_id"]
@@ -189,10 +189,7 @@ def test_what_comes_in_while_somebody_is_removed_is_decided_and_kept(wire: Wire)
         sender.join()
     assert {event["messageId"] for event in wire.events(other)} >= set(sent)
     until(
-        lambda: (
-            (state := wire.server(f"/api/users/{other}").json().get("state"))
-            and state["session"]["events"] == 30 + len(sent)
-        ),
+        lambda: (found := wire.known(other)) and found["state"]["session"]["events"] == 30 + len(sent),
         what="all is counted",
     )
 
@@ -205,7 +202,7 @@ def test_nobody_and_a_wrong_key_are_told(wire: Wire) -> None:
 def test_two_removals_at_once_go_one_after_the_other(wire: Wire, store) -> None:
     user = f"leaver-{uuid.uuid4().hex}"
     wire.track(user, "Beside")
-    until(lambda: wire.server(f"/api/users/{user}").status_code == 200, what="known")
+    until(lambda: wire.known(user), what="known")
     store.set("{default}:erasing", "another", px=60_000)
     try:
         refused = _erase(wire, user)

@@ -19,9 +19,8 @@ def _merged(wire: Wire, anonymous: str, user: str) -> dict:
     """The user's state, once the visitor is part of it."""
 
     def found() -> dict | None:
-        reply = wire.server(f"/api/users/{user}")
-        state = reply.json()["state"] if reply.status_code == 200 else {"merged": ()}
-        return state if f"a:{anonymous}" in state["merged"] else None
+        known = wire.known(user)
+        return known["state"] if known and f"a:{anonymous}" in known["state"]["merged"] else None
 
     return until(found, what=f"{anonymous} is {user}")
 
@@ -134,12 +133,9 @@ def test_an_alias_of_an_alias_and_a_circle_end_in_one_person(wire: Wire) -> None
         assert wire.post("/v1/alias", {"previousId": previous, "userId": user}).status_code == 200
 
     def one() -> bool:
-        replies = [wire.server(f"/api/users/{name}") for name in names]
-        if not all(reply.status_code == 200 for reply in replies):
-            return False  # not all are known yet
-        states = [reply.json() for reply in replies]
-        counts = [max((t["count"] for t in found["state"]["tracks"].values()), default=0) for found in states]
-        return len({found["person"] for found in states}) == 1 and counts == [3, 3, 3]
+        known = [found for name in names if (found := wire.known(name))]
+        counts = [max((t["count"] for t in found["state"]["tracks"].values()), default=0) for found in known]
+        return len({found["person"] for found in known}) == 1 and counts == [3, 3, 3]
 
     until(one, what="all three are one")
 

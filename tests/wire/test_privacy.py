@@ -183,7 +183,7 @@ def test_nothing_denied_or_hashed_reaches_the_disk_by_any_way(there: Wire, priva
         == 200
     )
     assert there.post("/v1/identify", {"anonymousId": "x", "userId": user}).status_code == 200
-    until(lambda: "a:x" in there.server(f"/api/users/{user}").json().get("state", {}).get("merged", ()), what="merged")
+    until(lambda: (found := there.known(user)) and "a:x" in found["state"]["merged"], what="merged")
     events = there.events(user)
     assert [event["event"] for event in events if event["type"] == "track"] == ["A", "B", "C", "D", "E"]
     first = next(event for event in events if event.get("event") == "A")

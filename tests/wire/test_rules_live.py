@@ -98,7 +98,7 @@ def test_a_wrong_method_names_the_right_one(wire):
 def test_a_user_is_found_by_user_id_and_by_anonymous_id(wire, person):
     wire.post("/v1/identify", {"userId": person, "traits": {"plan": "free"}})
     wire.post("/v1/track", {"anonymousId": f"anonymous-{person}", "event": "A"})
-    until(lambda: wire.server(f"/api/users/{person}").status_code == 200, what="known")
+    until(lambda: wire.known(person), what="known")
     assert wire.server(f"/api/users/{person}").json()["traits"] == {"plan": "free"}
     anonymous = until(
         lambda: (r := wire.server(f"/api/users/anonymous-{person}")).status_code == 200 and r, what="known"

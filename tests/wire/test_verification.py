@@ -51,9 +51,7 @@ def track(user: str, event: str = "Wake", **fields: object) -> dict:
 
 
 def state(wire: Wire, name: str) -> dict:
-    return until(
-        lambda: (r := wire.server(f"/api/users/{name}")).status_code == 200 and r.json(), what=f"{name} is known"
-    )
+    return until(lambda: wire.known(name), what=f"{name} is known")
 
 
 def unknown(wire: Wire, name: str) -> bool:
@@ -260,7 +258,7 @@ def test_where_inboxes_are_guarded_no_alias_brings_another_users_messages_along(
     wire.track("mallory", "Other")
     until(
         # Mallory and nobody have both asked for the visitor named victim: in the end they are one, who did all of it.
-        lambda: (state := wire.server("/api/users/mallory").json().get("state")) and state["session"]["events"] == 5,
+        lambda: (found := wire.known("mallory")) and found["state"]["session"]["events"] == 5,
         what="all is decided",
     )
     assert wire.inbox("mallory", **mallory) == []

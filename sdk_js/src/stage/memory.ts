@@ -8,6 +8,7 @@ const HOLD = 5_000;
 /** A step of it is on another host, which has a storage of its own: such a tour goes by way of the service. */
 const TRAVELS = /"(path|navigate)":\[?"([^"]*:)?\/\//;
 
+/** ms */
 const RELEASE_AGAIN = 5_000;
 
 /** A message left for longer than this is not taken up again. ms */
@@ -65,7 +66,7 @@ export const tourMemory: Memory = {
       for (const name of core.store.keys("tour.")) {
         tourMemory.alone(name.slice(5), signal(), (done) => {
           const kept = recall(core, name);
-          if (kept?.left) return void handBack(core, kept, signal()).then(done);
+          if (kept?.left) return void makeSure(core, kept, signal()).then(done);
           if (!kept || known(kept.delivery)) return done();
           enter(kept.delivery, { ...kept, claimed: true, holdUntil: Date.now() + HOLD, done });
         });
@@ -116,7 +117,7 @@ async function giveBack(core: Core, { delivery, step }: Pick<Kept, "delivery" | 
 }
 
 /** Gives it back until the service has heard it. If that was so already, its turn is over, and this takes it from nobody. */
-async function handBack(core: Core, kept: Kept, signal: AbortSignal): Promise<void> {
+async function makeSure(core: Core, kept: Kept, signal: AbortSignal): Promise<void> {
   const name = key(kept.delivery.delivery_id!);
   while (!(await giveBack(core, kept))) {
     await new Promise((over) => setTimeout(over, RELEASE_AGAIN));
